@@ -92,7 +92,8 @@ class Rate:
         forward = dest is CANONICAL_DEST
         other = source if forward else dest
         places = CANONICAL_DEST.decimals - other.decimals
-        up, down = 10 ** max(places, 0), 10 ** max(-places, 0)
+        up: int = 10 ** max(places, 0)
+        down: int = 10 ** max(-places, 0)
         if forward:
             return amount * self.scaled * up // (RATE_SCALE * down)
         return amount * RATE_SCALE * down // (self.scaled * up)

@@ -1,4 +1,4 @@
-"""The one tree of errors. Each answers one question: *did it take effect?*
+"""The one tree of errors; each answers whether it took effect.
 
 ```
 MinerError

@@ -23,6 +23,7 @@ from miner.model import (
     Ingest,
     JournalEntry,
     Lane,
+    LanePurpose,
     Lease,
     Mark,
     Payment,
@@ -118,8 +119,11 @@ class SwapContract(Protocol):
         """
 
     async def open_swaps(self, miners: Collection[str], at: Head, known: int) -> Sequence[Swap]:
-        """Open swaps of these miners, found without events: by `get_active_swaps` where the metadata has
-        it, else by reading every id from `known` (first id not yet looked at) to `get_next_swap_id`."""
+    """Open swaps of these miners, found without events.
+
+        By `get_active_swaps` where the metadata has it, else by reading every id from `known` (first id
+        not yet looked at) to `get_next_swap_id`.
+        """
 
     async def next_swap_id(self, at: Head) -> int:
         """The id that the next swap will get."""
@@ -342,7 +346,11 @@ class Store(Protocol):
         """Remember how far a scan has looked."""
 
     async def list_sagas(
-        self, states: Collection[State] = (), miner: str | None = None, limit: int = 100, before: int | None = None
+        self,
+        states: Collection[State] = (),
+        miner: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
     ) -> Sequence[Saga]:
         """Sagas by swap id, newest first, for people."""
 
@@ -433,8 +441,6 @@ class Tell(Protocol):
         """A finalised head was taken in: feeds the watchdog."""
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class RawContractEvent:
     """A `Contracts.ContractEmitted` as the chain holds it.
@@ -490,7 +496,13 @@ class CallLanes(Protocol):
     chain_id: str
 
     async def prepare(
-        self, account: str, call: bytes, purpose: LanePurpose, recipient: str, amount: int, die_by: int | None,
+        self,
+        account: str,
+        call: bytes,
+        purpose: LanePurpose,
+        recipient: str,
+        amount: int,
+        die_by: int | None,
         max_fee: int,
     ) -> Claim:
         """A claim for a new lane. Errors as for `Rail.prepare`."""

@@ -89,7 +89,7 @@ class Event(StrEnum):
     SWAP_ENDED_PAID = "SWAP_ENDED_PAID"
     """The swap ended uncredited after a final payout → FAILED."""
     CANCEL_SIGNED = "CANCEL_SIGNED"
-    """WITHDRAWING: a filler is stored in the payout's lane."""
+    """SIGNED (too late to pay), WITHDRAWING: a filler is stored in the payout's lane."""
     PAYOUT_WITHDRAWN = "PAYOUT_WITHDRAWN"
     """WITHDRAWING → COMPENSATED: finalised evidence that nothing landed or can land."""
     IMPORTED_SENT = "IMPORTED_SENT"
@@ -146,6 +146,7 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType({
         E.PAYOUT_ADOPTED:       S.PAID,
         E.PAYOUT_RESIGNED:      S.SIGNED,
         E.PAYOUT_FREED:         S.VERIFIED,
+        E.CANCEL_SIGNED:        S.SIGNED,
         E.SWAP_ENDED_IN_DOUBT:  S.WITHDRAWING,
         E.HELD_FOR_OPERATOR:    S.HELD,
         E.NOTED:                S.SIGNED,

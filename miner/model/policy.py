@@ -66,3 +66,13 @@ class Policy:
     source_slack_s: int = 7200
     retry_base_s: float = 2.0
     retry_cap_s: float = 120.0
+
+    def margin_blocks(self, dest: Chain | None) -> int:
+        """Blocks before the deadline from which no first send to `dest` is made; 0 for a chain unknown."""
+        rail = self.rails.get(dest) if dest else None
+        return rail.margin_blocks if rail else 0
+
+    def mark_confirmations(self, dest: Chain | None) -> int:
+        """Confirmations a payout on `dest` needs before its mark; 0 means final."""
+        rail = self.rails.get(dest) if dest else None
+        return rail.mark_confirmations if rail else 0

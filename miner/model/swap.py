@@ -84,13 +84,21 @@ class Swap:
             value = data[field.name]
             if field.name in _AMOUNTS:
                 value = int(value)
-            values[field.name] = SwapStatus(value) if field.name == "status" else value
+            values[field.name] = SwapStatus(str(value)) if field.name == "status" else value
         return cls(**values)  # type: ignore[arg-type]
 
 
 _AMOUNTS = frozenset({"source_amount", "dest_amount", "tao_amount"})
 _CHANGING = frozenset(
-    {"dest_tx_hash", "dest_tx_block", "dest_amount", "status", "timeout_block", "fulfilled_block", "completed_block"}
+    {
+        "dest_tx_hash",
+        "dest_tx_block",
+        "dest_amount",
+        "status",
+        "timeout_block",
+        "fulfilled_block",
+        "completed_block",
+    }
 )
 _TERMS = tuple(f.name for f in fields(Swap) if f.name not in _CHANGING)
 

@@ -1,0 +1,70 @@
+# `make` lists what there is. Everything runs in .venv, which `setup` keeps equal to the locks.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance)
+# A run with PYTEST_ARGS may be a part of the whole, so the core's coverage gate applies without them only.
+PYTEST_ARGS ?=
+GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)
+say = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help setup setup-python setup-devnet demo devnet test lint format bench wheel lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+	@printf '\n  PYTEST_ARGS is passed to pytest: make test PYTEST_ARGS="-k saga -x"\n'
+
+setup: setup-python setup-devnet ## make .venv and the devnet's tools ready (quick when they are)
+
+setup-python:
+	$(call say,setup: Python packages)
+	@scripts/setup-python
+
+setup-devnet: setup-python
+	$(call say,setup: devnet)
+	@if [ -x tests/devnet/setup ]; then tests/devnet/setup </dev/null; else echo 'setup: no tests/devnet/setup, nothing to do'; fi
+
+demo: setup ## watch one swap go through, on local chains
+	$(call say,demo)
+	@$(PY) -m tests.demo
+
+devnet: setup ## run the local chains until Ctrl-C
+	$(call say,devnet)
+	@$(PY) -m tests.devnet
+
+test: setup ## run unit, conformance, devnet and acceptance tests, with the core's coverage gate
+	$(call say,test: $(notdir $(SUITES)))
+	@$(if $(strip $(PYTEST_ARGS)),echo 'test: PYTEST_ARGS is set: no coverage gate in this run')
+	@$(PY) -m pytest $(SUITES) $(GATE) $(PYTEST_ARGS)
+
+lint: setup-python ## check style, format and types
+	$(call say,lint: ruff check)
+	@$(PY) -m ruff check .
+	$(call say,lint: ruff format)
+	@$(PY) -m ruff format --check .
+	$(call say,lint: mypy)
+	@$(PY) -m mypy
+
+format: setup-python ## apply the formatter and the safe fixes
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+bench: setup ## count requests, writes and memory against their budgets
+	$(call say,bench)
+	@$(PY) -m tests.bench
+
+wheel: setup-python ## build dist/*.whl for a production installation
+	@rm -rf dist
+	@$(PY) -m hatchling build --target wheel
+
+lock: ## resolve pyproject.toml into requirements/ again
+	@scripts/lock
+
+clean: ## remove what the targets made
+	$(call say,clean)
+	@rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
+	@find miner tests contracts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@if [ -x tests/devnet/clean ]; then tests/devnet/clean; fi

@@ -1,0 +1,359 @@
+"""Observation → command: what to do next with one saga. Pure; the whole of the judgement is here.
+
+`decide` looks at a saga as stored (its swap as last read at a finalised block, its two lanes as last
+sighted) and at the tick, and names one command. Executing it is `miner.settle`'s business, and leads to
+a new saga, for which `decide` is asked again, until it says `WAIT`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from miner.model import (
+    Ending,
+    EndingKind,
+    Head,
+    Lane,
+    LaneState,
+    Policy,
+    RecoveryEntry,
+    Saga,
+    SightingKind,
+    SwapStatus,
+    TakerEffect,
+)
+from miner.model.policy import FULFILLMENT_TIMEOUT_MARGIN_BLOCKS
+from miner.saga import BEFORE_PIVOT, Event, State
+
+
+class Do(StrEnum):
+    """What to do. Only `ENTER` needs no port but the store."""
+
+    WAIT = "wait"
+    ENTER = "enter"
+    """Write the event; nothing else."""
+    VERIFY = "verify"
+    """Check the swap's terms and look for the user's payment."""
+    RESERVE = "reserve"
+    """Dry-run the mark and set inventory aside."""
+    PAY = "pay"
+    """Read again, gate, sign and store the payout."""
+    BROADCAST_PAYOUT = "broadcast_payout"
+    RESIGN_PAYOUT = "resign_payout"
+    """The payout again in its lane; where no era fits any more, a filler."""
+    CANCEL_PAYOUT = "cancel_payout"
+    """A filler in the payout's lane."""
+    MARK = "mark"
+    """Dry-run, sign and store the mark in a new lane."""
+    BROADCAST_MARK = "broadcast_mark"
+    RESIGN_MARK = "resign_mark"
+    FILL_MARK = "fill_mark"
+    """A filler in the mark's lane, whose nonce would block the next mark."""
+    JUDGE_MARK = "judge_mark"
+    """Ask why a finalised mark did not take effect."""
+    LOCATE_IMPORTED = "locate_imported"
+    """Look for the payout that another program says it made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        do: What.
+        event: For `ENTER`: which event to write.
+        reason: Stored with it; a short name.
+        recovery: For the recovery log, written with it.
+    """
+
+    do: Do
+    event: Event | None = None
+    reason: str = ""
+    recovery: RecoveryEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What is true of the world while one round is decided.
+
+    Attributes:
+        finalised: Finalised head of the contract's chain, up to which the sagas are current.
+        best_height: Highest fresh best head known.
+        now_ms: Database time.
+        paused: `all` or chain names whose first sends are paused.
+        sends_stopped: Why no first send may be made at all (finality stall or violation, code changed);
+            empty when they may.
+        sweep: Whether this round is a sweep's: what was refused is tried again.
+        due: Ids of lanes whose newest bytes are due for (re)broadcast.
+    """
+
+    finalised: Head
+    best_height: int
+    now_ms: int
+    paused: frozenset[str] = frozenset()
+    sends_stopped: str = ""
+    sweep: bool = False
+    due: frozenset[int] = frozenset()
+
+
+WAIT = Command(Do.WAIT)
+LANDED = (LaneState.IN_BLOCK, LaneState.LANDED)
+
+
+def gate_closed(height: int, timeout_block: int, margin_blocks: int) -> bool:
+    """Law 7: whether a first send is refused at this height; exactly at the boundary it is."""
+    return height + margin_blocks >= timeout_block
+
+
+def decide(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    """The next command for a saga; total: every saga gets one."""
+    if saga.state.ended:
+        return _linger(saga, tick)
+    if saga.ending is not None:
+        return _after_end(saga, saga.ending, tick)
+    if saga.state in BEFORE_PIVOT:
+        return _before_pivot(saga, tick, policy)
+    if saga.state is State.SIGNED:
+        return _signed(saga, tick)
+    if saga.state is State.PAID:
+        return _paid(saga, tick, policy)
+    if saga.state is State.MARKING:
+        return _marking(saga, tick)
+    if saga.state is State.MARKED:
+        return _marked(saga, tick)
+    if saga.state is State.WITHDRAWING:
+        return _hold("withdrawing_a_live_swap", "the swap is live again; look at `swap-miner show`")
+    return _held(saga, tick, policy)
+
+
+def _enter(event: Event, reason: str = "", recovery: RecoveryEntry | None = None) -> Command:
+    return Command(Do.ENTER, event, reason, recovery)
+
+
+def _hold(cause: str, what_to_do: str) -> Command:
+    return _enter(Event.HELD_FOR_OPERATOR, cause, RecoveryEntry(cause, what_to_do))
+
+
+def _before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    margin = policy.margin_blocks(saga.dest)
+    if gate_closed(tick.finalised.height, saga.swap.timeout_block, margin):
+        left = saga.swap.timeout_block - tick.finalised.height
+        why = RecoveryEntry(
+            "expired_unpaid",
+            "nothing was paid; the swap will time out and the contract may slash the collateral",
+            {"blocks_left": left, "margin_blocks": margin, "was": saga.reason or str(saga.state)},
+        )
+        return _enter(Event.EXPIRED, "expired", why)
+    if tick.now_ms < saga.next_attempt_ms:
+        return WAIT
+    if saga.state is State.DISCOVERED:
+        return Command(Do.VERIFY)
+    if tick.sends_stopped or "all" in tick.paused or saga.dest in tick.paused:
+        return WAIT
+    if gate_closed(tick.best_height, saga.swap.timeout_block, margin):
+        return WAIT
+    return Command(Do.RESERVE if saga.state is State.VERIFIED else Do.PAY)
+
+
+def _signed(saga: Saga, tick: Tick) -> Command:
+    lane = saga.payout
+    if lane is None:
+        return _hold("signed_without_lane", "the store contradicts itself; run `swap-miner show`")
+    if lane.taker is TakerEffect.AMBIGUOUS:
+        return _hold(
+            "lane_taken_ambiguously",
+            "another transaction took the payout's lane and may have paid the user; compare it with the swap",
+        )
+    if lane.state in LANDED:
+        return _enter(Event.PAYOUT_ADOPTED if lane.taker is TakerEffect.PAYS else Event.PAYOUT_INCLUDED)
+    if lane.state.closed:
+        return _enter(Event.PAYOUT_FREED, f"payout_{lane.state}")
+    if lane.sighting is SightingKind.EXPIRED:
+        return Command(Do.RESIGN_PAYOUT)
+    return _rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)
+
+
+def _paid(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    lane = saga.payout
+    if lane is None or lane.state not in LANDED:
+        return _enter(Event.PAYOUT_REORGED, "payout_not_in_a_block")
+    if saga.swap.status is SwapStatus.FULFILLED:
+        return _fulfilled(saga, lane)
+    if tick.now_ms < saga.next_attempt_ms or not _deep_enough(saga, lane, tick, policy):
+        return WAIT
+    return Command(Do.MARK)
+
+
+def _deep_enough(saga: Saga, lane: Lane, tick: Tick, policy: Policy) -> bool:
+    """Mark depth reached, or the deadline would be lost by waiting for it."""
+    if lane.state is LaneState.LANDED:
+        return True
+    if gate_closed(tick.best_height, saga.swap.timeout_block, FULFILLMENT_TIMEOUT_MARGIN_BLOCKS):
+        return True
+    wanted = policy.mark_confirmations(saga.dest)
+    seen = lane.checked_height - lane.block.height + 1 if lane.block else 0
+    return wanted > 0 and seen >= wanted
+
+
+def _fulfilled(saga: Saga, lane: Lane) -> Command:
+    if saga.swap.dest_tx_hash == lane.txid:
+        return _enter(Event.MARK_FULFILLED)
+    if saga.state is State.HELD:
+        return WAIT
+    return _hold(
+        "fulfilled_with_another_id",
+        "the contract holds another payout id than ours; a mark cannot be corrected; tell the validators",
+    )
+
+
+def _marking(saga: Saga, tick: Tick) -> Command:
+    payout, mark = saga.payout, saga.mark
+    if payout is None or mark is None:
+        return _hold("marking_without_lane", "the store contradicts itself; run `swap-miner show`")
+    if saga.swap.status is SwapStatus.FULFILLED:
+        return _fulfilled(saga, payout)
+    if gone := _payout_gone(payout):
+        return gone
+    if mark.state in LANDED:
+        return WAIT
+    if mark.state is LaneState.REVERTED:
+        return Command(Do.JUDGE_MARK) if tick.now_ms >= saga.next_attempt_ms else WAIT
+    if mark.state.closed:
+        return Command(Do.MARK) if tick.now_ms >= saga.next_attempt_ms else WAIT
+    if mark.sighting is SightingKind.EXPIRED:
+        return Command(Do.RESIGN_MARK)
+    if mark.id in tick.due:
+        return Command(Do.BROADCAST_MARK)
+    return _follow_payout(payout, tick)
+
+
+def _marked(saga: Saga, tick: Tick) -> Command:
+    if saga.payout is None:
+        return WAIT
+    if gone := _payout_gone(saga.payout):
+        return gone
+    return _follow_payout(saga.payout, tick)
+
+
+def _payout_gone(lane: Lane) -> Command | None:
+    """After the mark the payout's id is frozen: whatever else took its lane is for a person."""
+    if lane.state.closed and lane.state is not LaneState.LANDED:
+        return _hold(
+            "marked_payout_is_gone",
+            "the payout that was marked cannot land any more; pay by hand only after `swap-miner evidence`",
+        )
+    return None
+
+
+def _follow_payout(lane: Lane, tick: Tick) -> Command:
+    if lane.state is LaneState.SIGNED and not lane.cancelling:
+        return _rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)
+    return WAIT
+
+
+def _rebroadcast(lane: Lane, tick: Tick, do: Do) -> Command:
+    return Command(do) if lane.id in tick.due else WAIT
+
+
+IMPORTED = "imported_maybe_paid"
+"""Reason of a saga held since another program may have paid it."""
+MARK_REFUSED = "mark_refused"
+"""Reason prefix of a saga held since the contract refuses its mark."""
+
+
+def _held(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    lane, mark = saga.payout, saga.mark
+    if lane is None:
+        return Command(Do.LOCATE_IMPORTED) if saga.reason == IMPORTED and tick.sweep else WAIT
+    if lane.state not in LANDED:
+        ambiguous = lane.taker is TakerEffect.AMBIGUOUS
+        return WAIT if ambiguous else _follow_payout(lane, tick)
+    if saga.swap.status is SwapStatus.FULFILLED:
+        return _fulfilled(saga, lane)
+    if mark is not None and not mark.state.closed:
+        if mark.sighting is SightingKind.EXPIRED:
+            return Command(Do.RESIGN_MARK)
+        return Command(Do.BROADCAST_MARK) if mark.id in tick.due else WAIT
+    if saga.reason.startswith(MARK_REFUSED) and tick.sweep and _deep_enough(saga, lane, tick, policy):
+        return Command(Do.MARK)
+    return WAIT
+
+
+def _after_end(saga: Saga, ending: Ending, tick: Tick) -> Command:
+    """The swap is finalised as ended: nothing that pays is sent again."""
+    completed = ending.kind is EndingKind.COMPLETED
+    lane = saga.payout
+    if saga.state in BEFORE_PIVOT:
+        return _enter(Event.SWAP_COMPLETED if completed else Event.SWAP_ENDED_UNPAID, f"swap_{ending.kind}")
+    if lane is None:
+        return _ended_without_lane(saga, ending)
+    if lane.taker is TakerEffect.AMBIGUOUS and not lane.state.closed and saga.state is not State.HELD:
+        return _hold(
+            "lane_taken_ambiguously",
+            "another transaction took the payout's lane and the swap has ended; compare them",
+        )
+    if lane.state in LANDED:
+        return _ended_and_landed(saga, ending, lane)
+    if saga.state is State.WITHDRAWING:
+        return _withdraw(lane, tick)
+    if completed and saga.state in (State.MARKED, State.HELD):
+        return _enter(Event.SWAP_COMPLETED)
+    return _enter(Event.SWAP_ENDED_IN_DOUBT, f"swap_{ending.kind}")
+
+
+def _ended_without_lane(saga: Saga, ending: Ending) -> Command:
+    if ending.kind is EndingKind.COMPLETED:
+        return _enter(Event.SWAP_COMPLETED)
+    if saga.reason == IMPORTED:
+        why = RecoveryEntry(
+            "ended_maybe_paid",
+            "the program used before may have paid this swap; look for the payout in its wallet's history",
+        )
+        return _enter(Event.SWAP_ENDED_PAID, "ended_maybe_paid", why)
+    return _enter(Event.SWAP_ENDED_UNPAID, f"swap_{ending.kind}")
+
+
+def _ended_and_landed(saga: Saga, ending: Ending, lane: Lane) -> Command:
+    if saga.state is State.SIGNED:
+        return _enter(Event.PAYOUT_ADOPTED if lane.taker is TakerEffect.PAYS else Event.PAYOUT_INCLUDED)
+    if ending.kind is EndingKind.COMPLETED:
+        return _enter(Event.SWAP_COMPLETED)
+    if lane.state is LaneState.IN_BLOCK:
+        doubt = _enter(Event.SWAP_ENDED_IN_DOUBT, f"swap_{ending.kind}")
+        return WAIT if saga.state is State.WITHDRAWING else doubt
+    if ending.kind is EndingKind.UNKNOWN:
+        unknown = _hold(
+            "ended_unknown_after_payout", "the swap is gone, nothing says how; look at the collateral"
+        )
+        return WAIT if saga.state is State.HELD else unknown
+    why = RecoveryEntry(
+        "timed_out_after_payout",
+        "the user was paid and the swap timed out; show `swap-miner evidence` to the validators",
+        {"payout_txid": lane.txid, "slash_rao": str(ending.slash_amount)},
+    )
+    return _enter(Event.SWAP_ENDED_PAID, "timed_out_after_payout", why)
+
+
+def _withdraw(lane: Lane, tick: Tick) -> Command:
+    if lane.state.closed:
+        return _enter(Event.PAYOUT_WITHDRAWN, f"payout_{lane.state}")
+    if not lane.cancelling or lane.sighting is SightingKind.EXPIRED:
+        return Command(Do.CANCEL_PAYOUT)
+    return _rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)
+
+
+def _linger(saga: Saga, tick: Tick) -> Command:
+    """The saga has ended; a lane of its may not have. An unused nonce would block those after it."""
+    mark, lane = saga.mark, saga.payout
+    if mark is not None and not mark.state.closed:
+        if mark.sighting is SightingKind.EXPIRED:
+            return Command(Do.FILL_MARK)
+        if mark.cancelling and mark.id in tick.due:
+            return Command(Do.BROADCAST_MARK)
+    if lane is not None and lane.state is LaneState.SIGNED:
+        if lane.sighting is SightingKind.EXPIRED:
+            return Command(Do.CANCEL_PAYOUT)
+        if lane.cancelling:
+            return _rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)
+    return WAIT
