@@ -119,7 +119,7 @@ class SwapContract(Protocol):
         """
 
     async def open_swaps(self, miners: Collection[str], at: Head, known: int) -> Sequence[Swap]:
-    """Open swaps of these miners, found without events.
+        """Open swaps of these miners, found without events.
 
         By `get_active_swaps` where the metadata has it, else by reading every id from `known` (first id
         not yet looked at) to `get_next_swap_id`.
