@@ -148,6 +148,9 @@ class SwapContract(Protocol):
     async def resign_mark(self, lane: Lane, mark: Mark) -> Replacement:
         """The same mark again in its lane, with a fresh era."""
 
+    async def fill_mark(self, lane: Lane) -> Replacement:
+        """A filler in a mark's lane whose swap has ended, since its nonce would block the next mark."""
+
     async def why_failed(self, lane: Lane, mark: Mark) -> Judgement:
         """Why a finalised mark reverted, by a dry run against its block's parent."""
 

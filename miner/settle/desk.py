@@ -1,0 +1,113 @@
+"""What every part of settling works with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from miner.amounts import Chain
+from miner.errors import InvariantBroken, ReadFailed
+from miner.model import Head, Lane, LanePurpose, Mark, Policy, Saga, Sighting, SightingKind, Swap, Terms
+from miner.ports import Node, Rail, Store, SwapContract
+from miner.verdict import Tick
+from miner.verify import Verifier
+
+
+@dataclass(slots=True)
+class Desk:
+    """The ports, the rules, and what this process remembers between rounds.
+
+    What is remembered here only spares requests: losing it in a crash costs a look or a broadcast.
+    """
+
+    node: Node
+    contract: SwapContract
+    store: Store
+    rails: Mapping[Chain, Rail]
+    verifier: Verifier
+    policy: Policy
+    random: random.Random = field(default_factory=random.Random)
+    audited: set[tuple[str, str]] = field(default_factory=set)
+    """Accounts (chain id, account) whose spends were accounted for since start (law 9)."""
+    sent: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """Lane → (txid, finalised height) of the newest accepted broadcast of this process."""
+
+    def rail_of(self, lane: Lane) -> Rail:
+        """The rail that a payout lane is on."""
+        for rail in self.rails.values():
+            if rail.chain_id == lane.chain:
+                return rail
+        raise InvariantBroken(f"lane {lane.id} is on {lane.chain}, for which no rail is configured")
+
+    def dest_rail(self, saga: Saga) -> Rail:
+        """The rail that a saga pays on."""
+        if saga.dest is None or saga.dest not in self.rails:
+            raise InvariantBroken(f"swap {saga.key.swap_id} pays on {saga.dest}, which is not configured")
+        return self.rails[saga.dest]
+
+    async def locate(self, lane: Lane) -> Sighting:
+        """Look for a lane where it belongs."""
+        if lane.purpose is LanePurpose.MARK:
+            return await self.contract.locate(lane)
+        return await self.rail_of(lane).locate(lane)
+
+    async def broadcast(self, lane: Lane) -> None:
+        """Send a lane's newest bytes where they belong."""
+        if lane.purpose is LanePurpose.MARK:
+            await self.contract.broadcast(lane)
+        else:
+            await self.rail_of(lane).broadcast(lane)
+
+    def due(self, lane: Lane, seen: Sighting, finalised: Head) -> bool:
+        """Whether a lane that was just looked at is due for a broadcast: look first, then the same bytes."""
+        if seen.kind is not SightingKind.UNSEEN:
+            return False
+        txid, height = self.sent.get(lane.id, ("", 0))
+        return txid != lane.latest.tx.txid or finalised.height >= height + self.policy.rebroadcast_blocks
+
+    def back_off_ms(self, retries: int) -> int:
+        """Time to wait after a transient failure: doubling, capped, with jitter of one half."""
+        wait = min(self.policy.retry_cap_s, self.policy.retry_base_s * 2 ** min(retries, 16))
+        return int(1000 * wait * (0.5 + self.random.random() / 2))
+
+
+@dataclass(slots=True)
+class Round:
+    """One round: what is read once for all sagas of it.
+
+    Attributes:
+        tick: What the verdict is told.
+        best: Best head as last heard, which pre-sign reads are made at.
+        terms: The contract's settings.
+        ids: Swap ids that this round may have to read again before signing, read together.
+    """
+
+    desk: Desk
+    tick: Tick
+    best: Head
+    terms: Terms
+    ids: tuple[int, ...] = ()
+    _fresh: dict[str, Mapping[int, Swap | None]] = field(default_factory=dict)
+    _balances: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    async def fresh(self, swap_id: int) -> Swap | None:
+        """The swap at the best head, read with those of its round in one go (law 7: in the same step)."""
+        if self.best.hash not in self._fresh:
+            self._fresh[self.best.hash] = await self.desk.contract.swaps(self.ids, self.best)
+        answer = self._fresh[self.best.hash]
+        if swap_id not in answer:
+            raise ReadFailed(f"swap {swap_id}", "it does not decode")
+        return answer[swap_id]
+
+
+def mark_of(saga: Saga) -> Mark:
+    """The mark that a paid saga makes: the payout's real id, block and amount.
+
+    Raises:
+        InvariantBroken: Its payout is in no block.
+    """
+    lane = saga.payout
+    if lane is None or lane.txid is None or lane.block is None:
+        raise InvariantBroken(f"swap {saga.key.swap_id} has no payout in a block to mark")
+    return Mark(saga.swap.miner, saga.key.swap_id, lane.txid, lane.block.height, lane.amount)

@@ -1,0 +1,278 @@
+"""From DISCOVERED to SIGNED, and what keeps a payout going after that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from miner.amounts import Chain
+from miner.errors import InvariantBroken, Refused, SlotTaken
+from miner.inventory import Wanting, affordable, check_swap_cap, room_in_hour
+from miner.model import (
+    Adopted,
+    AttemptKind,
+    Json,
+    Mark,
+    Payment,
+    PayoutOrder,
+    Pending,
+    RecoveryEntry,
+    Replacement,
+    Reservation,
+    Saga,
+    SagaPatch,
+    Step,
+    Swap,
+)
+from miner.saga import Event
+from miner.settle.desk import Desk, Round
+from miner.verdict import IMPORTED, gate_closed
+
+log = structlog.get_logger("settle")
+
+PROBE_TXID: Mapping[Chain, str] = {Chain.TAO: "0x" + "00" * 32, Chain.BTC: "00" * 32}
+"""A payout id of the right form, for the dry run of a mark before there is a payout."""
+
+
+class Payer:
+    """Executes the commands around a payout.
+
+    Each method gives the saga as it then stands, or None when nothing can be done now.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def verify(self, saga: Saga, this: Round) -> Saga | None:
+        """DISCOVERED: terms, caps, and the user's payment."""
+        store = self._desk.store
+        if (sent := await store.imported(saga.key.swap_id)) is not None:
+            told: dict[str, Json] = {"txid": sent.txid, "block": sent.block, "marked": sent.marked}
+            why = RecoveryEntry(
+                IMPORTED,
+                "the program used before says it paid this swap; nothing is sent; the payout is looked for",
+                told,
+            )
+            patch = SagaPatch(reason=IMPORTED)
+            return await store.step(
+                saga, Step(event=Event.IMPORTED_SENT, payload=told, patch=patch, recovery=why)
+            )
+        try:
+            order = self._desk.verifier.order(saga.swap, this.terms)
+            check_swap_cap(order.amount, self._desk.policy.rails[self._desk.dest_rail(saga).chain].caps)
+            payment = await self._look(saga, this)
+        except Refused as refused:
+            return await self._refuse(saga, refused)
+        if isinstance(payment, Pending):
+            return await self._wait(saga, payment.why)
+        patch = SagaPatch(payment=payment, reason="")
+        payload = _payment_json(payment)
+        try:
+            return await store.step(saga, Step(event=Event.SOURCE_VERIFIED, payload=payload, patch=patch))
+        except Refused as refused:
+            return await self._refuse(saga, refused)
+
+    async def _look(self, saga: Saga, this: Round) -> Payment | Pending:
+        return await self._desk.verifier.payment(
+            saga, this.terms, this.tick.now_ms, this.tick.finalised.height
+        )
+
+    async def _refuse(self, saga: Saga, refused: Refused) -> Saga:
+        """It must not be paid; the swap will time out, which may cost collateral: a person should know."""
+        why = RecoveryEntry(
+            f"refused:{refused.name}",
+            "nothing was paid; the swap will time out; look at the user's payment if this is unexpected",
+            {"detail": refused.detail, "source_txid": saga.swap.source_tx_hash},
+        )
+        step = Step(
+            event=Event.REFUSED,
+            payload={"name": refused.name, "detail": refused.detail},
+            patch=SagaPatch(reason=refused.name),
+            recovery=why,
+            release=True,
+        )
+        return await self._desk.store.step(saga, step)
+
+    async def _wait(self, saga: Saga, why: str) -> Saga | None:
+        """Nothing can be done now. The reason is journaled once, when it changes."""
+        if saga.reason != why:
+            step = Step(event=Event.NOTED, payload={"waiting": why}, patch=SagaPatch(reason=why))
+            await self._desk.store.step(saga, step)
+            log.info("swap_waits", swap_id=saga.key.swap_id, why=why)
+        return None
+
+    # inventory
+
+    async def want(self, saga: Saga, this: Round) -> Wanting | Saga | None:
+        """VERIFIED: is the payment still there, would the mark be taken, and what does it need?
+
+        Returns:
+            What to reserve; or the saga where this moved it; or None where it has to wait.
+        """
+        desk = self._desk
+        try:
+            order = desk.verifier.order(saga.swap, this.terms)
+            if saga.payment is None or not await desk.verifier.still_good(saga.payment):
+                payment = await self._look(saga, this)
+                if isinstance(payment, Pending):
+                    return await self._wait(saga, payment.why)
+                patch = SagaPatch(payment=payment)
+                saga = await desk.store.step(
+                    saga, Step(event=Event.NOTED, payload=_payment_json(payment), patch=patch)
+                )
+            rail = desk.dest_rail(saga)
+            fee = await rail.fee(order)
+        except Refused as refused:
+            return await self._refuse(saga, refused)
+        if fee > order.max_fee:
+            return await self._wait(saga, "fee_above_cap")
+        probe = Mark(
+            saga.swap.miner, saga.key.swap_id, PROBE_TXID[rail.chain], this.best.height, order.amount
+        )
+        try:
+            await desk.contract.try_mark(probe, this.best)
+        except Refused as refused:
+            return await self._wait(saga, f"mark_would_be_refused:{refused.name}")
+        return Wanting(saga, order.account, order.amount, fee)
+
+    async def reserve(self, want: Wanting, alone: bool) -> Saga | None:
+        """VERIFIED → RESERVED, if caps and balance leave room."""
+        desk, saga = self._desk, want.saga
+        rail = desk.dest_rail(saga)
+        if not await room_in_hour(desk.store, rail, want.amount, desk.policy.rails[rail.chain].caps):
+            return await self._wait(saga, "per_hour_cap")
+        if not await affordable(desk.store, rail, want, alone):
+            return await self._wait(saga, "insufficient_funds")
+        mark_fee = desk.policy.mark_fee
+        reservation = Reservation(
+            rail.chain_id, want.account, want.amount, want.fee, saga.swap.miner, mark_fee
+        )
+        payload: dict[str, Json] = {"amount": str(want.amount), "fee": str(want.fee), "account": want.account}
+        step = Step(
+            event=Event.INVENTORY_RESERVED,
+            payload=payload,
+            patch=SagaPatch(reason=""),
+            reserve=reservation,
+        )
+        return await desk.store.step(saga, step)
+
+    async def give_back(self, saga: Saga, why: str) -> Saga:
+        """RESERVED → VERIFIED."""
+        step = Step(
+            event=Event.RESERVATION_YIELDED,
+            payload={"why": why},
+            patch=SagaPatch(reason=why),
+            release=True,
+        )
+        return await self._desk.store.step(saga, step)
+
+    # the pivot
+
+    async def pay(self, saga: Saga, this: Round) -> Saga | None:
+        """RESERVED → SIGNED: read again, gate, then lane and bytes in one transaction (laws 1, 2, 7)."""
+        desk = self._desk
+        rail = desk.dest_rail(saga)
+        try:
+            order = desk.verifier.order(saga.swap, this.terms)
+            if (rail.chain_id, order.account) not in desk.audited:
+                return await self._wait(saga, "account_not_audited")
+            row = await desk.store.account(rail.chain_id, order.account, 0)
+            if row.stopped:
+                return await self._wait(saga, f"account_stopped:{row.stopped}")
+            if not await self._unchanged(saga, await this.fresh(saga.key.swap_id)):
+                return await self.give_back(saga, "swap_changed")
+            if saga.payment is None or not await desk.verifier.still_good(saga.payment):
+                return await self.give_back(saga, "payment_must_be_read_again")
+            taken = await desk.store.slots(rail.chain_id, order.account) if rail.chain is Chain.BTC else ()
+            claim = await rail.prepare(order, taken)
+        except Refused as refused:
+            return await self._wait(saga, refused.name)
+        margin = desk.policy.margin_blocks(saga.dest)
+        if gate_closed(max(desk.node.best_height(), this.best.height), saga.swap.timeout_block, margin):
+            return await self._wait(saga, "too_close_to_timeout")
+        payload: dict[str, Json] = {
+            "account": order.account,
+            "recipient": order.recipient,
+            "amount": str(order.amount),
+            "best_height": this.best.height,
+            "timeout_block": saga.swap.timeout_block,
+        }
+        step = Step(event=Event.PAYOUT_SIGNED, payload=payload, patch=SagaPatch(reason=""), claim=claim)
+        try:
+            return await desk.store.step(saga, step)
+        except SlotTaken:
+            log.warning("slot_taken", swap_id=saga.key.swap_id, account=order.account)
+            return None
+
+    async def _unchanged(self, saga: Saga, fresh: Swap | None) -> bool:
+        if fresh is not None and fresh.terms() != saga.swap.terms():
+            raise InvariantBroken(f"swap {saga.key.swap_id}: its terms changed after assignment")
+        return fresh == saga.swap
+
+    # after the pivot
+
+    async def resign(self, saga: Saga, this: Round) -> Saga | None:
+        """The bytes died unused: the payout again in its lane, or a filler where it is too late to pay."""
+        desk, lane = self._desk, saga.payout
+        if lane is None:
+            raise InvariantBroken(f"swap {saga.key.swap_id} has no payout lane")
+        rail = desk.rail_of(lane)
+        limits = desk.policy.rails[rail.chain]
+        order = PayoutOrder(
+            lane.account, lane.recipient, lane.amount, limits.max_fee, saga.swap.timeout_block
+        )
+        try:
+            replacement = await rail.resign(lane, order)
+        except Refused as refused:
+            if refused.name != "too_late":
+                return await self._wait(saga, refused.name)
+            return await self.cancel(saga)
+        event, kind = Event.PAYOUT_RESIGNED, replacement.kind
+        return await self._replace(saga, event, replacement, {"kind": str(kind)})
+
+    async def cancel(self, saga: Saga) -> Saga | None:
+        """A filler in the payout's lane."""
+        lane = saga.payout
+        if lane is None:
+            raise InvariantBroken(f"swap {saga.key.swap_id} has no payout lane")
+        try:
+            replacement = await self._desk.rail_of(lane).cancel(lane)
+        except Refused as refused:
+            return await self._wait(saga, f"cancel_refused:{refused.name}")
+        event = Event.NOTED if saga.state.ended else Event.CANCEL_SIGNED
+        return await self._replace(saga, event, replacement, {"kind": str(AttemptKind.FILLER)})
+
+    async def _replace(
+        self, saga: Saga, event: Event, replacement: Replacement, payload: Mapping[str, Json]
+    ) -> Saga:
+        told = {**payload, "txid_of_replacement": replacement.tx.txid}
+        return await self._desk.store.step(saga, Step(event=event, payload=told, replacement=replacement))
+
+    async def adopt_imported(self, saga: Saga, this: Round) -> Saga | None:
+        """HELD: look for the payout that the program used before says it made."""
+        desk = self._desk
+        sent = await desk.store.imported(saga.key.swap_id)
+        if sent is None:
+            return None
+        rail = desk.dest_rail(saga)
+        try:
+            order = desk.verifier.order(saga.swap, this.terms)
+        except Refused:
+            return None
+        seen = await rail.find_payout(order.account, order, sent.txid, sent.block)
+        if seen is None or seen.txid is None or seen.block is None or not seen.final:
+            return None
+        adopt = Adopted(rail.chain_id, order.account, seen.txid, seen.block, order.recipient, order.amount)
+        payload: dict[str, Json] = {"txid": seen.txid, "block": seen.block.height}
+        step = Step(event=Event.PAYOUT_ADOPTED, payload=payload, patch=SagaPatch(reason=""), adopt=adopt)
+        return await desk.store.step(saga, step)
+
+
+def _payment_json(payment: Payment) -> dict[str, Json]:
+    return {
+        "chain": str(payment.chain),
+        "txid": payment.txid,
+        "height": payment.height,
+        "amount": str(payment.amount),
+    }

@@ -1,0 +1,310 @@
+"""One round: look at every open lane, decide each saga, carry out, until all wait.
+
+Sagas are independent: what goes wrong with one stops no other. Inventory is handed out between two
+passes, the earliest deadline first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from miner.errors import (
+    EffectError,
+    InvariantBroken,
+    LeaseLost,
+    MinerError,
+    ReadFailed,
+    SlotTaken,
+    StaleSaga,
+    StoreError,
+)
+from miner.inventory import Wanting, by_deadline
+from miner.model import Lane, RecoveryEntry, Saga, SagaPatch, Step
+from miner.ports import Heads
+from miner.saga import BEFORE_PIVOT, TABLE, Event
+from miner.settle.desk import Desk, Round
+from miner.settle.mark import Marker
+from miner.settle.pay import Payer
+from miner.verdict import Command, Do, Tick, decide
+
+log = structlog.get_logger("settle")
+
+AT_ONCE = 16
+"""Sagas worked on at the same time."""
+MOST_STEPS = 32
+"""Commands that one saga may get in one round; more would be a loop."""
+
+
+@dataclass(slots=True)
+class RoundReport:
+    """What a round did.
+
+    Attributes:
+        sagas: Open sagas looked at.
+        lanes: Open lanes looked at.
+        steps: Commands carried out.
+        failures: What stopped single sagas, by swap id; they are tried again in the next round.
+    """
+
+    sagas: int = 0
+    lanes: int = 0
+    steps: int = 0
+    failures: dict[int, str] = field(default_factory=dict)
+
+
+class Settler:
+    """Carries sagas on. Holds nothing that a restart would miss."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._payer = Payer(desk)
+        self._marker = Marker(desk)
+        self._limit = asyncio.Semaphore(AT_ONCE)
+
+    async def round(self, heads: Heads, *, sweep: bool = False, sends_stopped: str = "") -> RoundReport:
+        """Look, decide, carry out, until every saga waits.
+
+        Args:
+            heads: The chain's heads; the sagas are current as of `heads.finalised`.
+            sweep: Try again what was refused.
+            sends_stopped: Why no first send may be made; empty when they may.
+
+        Raises:
+            StoreError: The store refuses: nothing further was done (law 6).
+        """
+        desk, report = self._desk, RoundReport()
+        due = await self._look(heads, report)
+        sagas = by_deadline(await desk.store.open_sagas())
+        report.sagas = len(sagas)
+        if not sagas:
+            return report
+        tick = Tick(
+            finalised=heads.finalised,
+            best_height=max(heads.best.height, desk.node.best_height()),
+            now_ms=await desk.store.now_ms(),
+            paused=frozenset(await desk.store.paused()),
+            sends_stopped=sends_stopped,
+            sweep=sweep,
+            due=frozenset(due),
+        )
+        terms = await desk.contract.terms(heads.finalised)
+        unended = tuple(s.key.swap_id for s in sagas if not s.state.ended and s.ending is None)
+        this = Round(desk, tick, heads.best, terms, unended)
+        await self._all(sagas, this, report)
+        return report
+
+    async def _look(self, heads: Heads, report: RoundReport) -> list[int]:
+        """Sight every open lane; returns ids of those whose bytes are due to be sent again."""
+        lanes = await self._desk.store.open_lanes()
+        report.lanes = len(lanes)
+        due: list[int] = []
+
+        async def look(lane: Lane) -> None:
+            async with self._limit:
+                try:
+                    seen = await self._desk.locate(lane)
+                except ReadFailed as failed:
+                    log.warning("lane_not_seen", lane=lane.id, cause=str(failed))
+                    return
+                await self._desk.store.sight(lane, seen)
+                if self._desk.due(lane, seen, heads.finalised):
+                    due.append(lane.id)
+
+        await asyncio.gather(*(look(lane) for lane in lanes))
+        return due
+
+    async def _all(self, sagas: Sequence[Saga], this: Round, report: RoundReport) -> None:
+        """First pass up to inventory, then inventory by deadline, then the second pass."""
+        wants: list[Wanting] = []
+
+        async def first(saga: Saga) -> None:
+            at = await self._drive(saga, this, report, stop_at=Do.RESERVE)
+            if at is None:
+                return
+            wanted = await self._payer.want(at, this)
+            if isinstance(wanted, Wanting):
+                wants.append(wanted)
+            elif wanted is not None:
+                await self._drive(wanted, this, report)
+
+        await self._each(sagas, first, report)
+        if wants:
+            reserved = await self._reserve(wants, sagas, report)
+
+            async def second(saga: Saga) -> None:
+                await self._drive(saga, this, report)
+
+            await self._each(reserved, second, report)
+
+    async def _reserve(
+        self, wants: Sequence[Wanting], sagas: Sequence[Saga], report: RoundReport
+    ) -> list[Saga]:
+        order = {s.key.swap_id: i for i, s in enumerate(by_deadline([w.saga for w in wants]))}
+        reserved: list[Saga] = []
+        for want in sorted(wants, key=lambda w: order[w.saga.key.swap_id]):
+            same = [w for w in wants if w.account == want.account and w.saga.dest is want.saga.dest]
+
+            async def one(saga: Saga, want: Wanting = want, alone: bool = len(same) == 1) -> None:
+                if (got := await self._payer.reserve(want, alone)) is not None:
+                    reserved.append(got)
+
+            await self._guard(want.saga, one, report)
+        return reserved
+
+    async def _each(
+        self, sagas: Sequence[Saga], work: Callable[[Saga], Awaitable[None]], report: RoundReport
+    ) -> None:
+        async def one(saga: Saga) -> None:
+            async with self._limit:
+                await self._guard(saga, work, report)
+
+        async with asyncio.TaskGroup() as group:
+            for saga in sagas:
+                group.create_task(one(saga), name=f"saga-{saga.key.swap_id}")
+
+    async def _guard(self, saga: Saga, work: Callable[[Saga], Awaitable[None]], report: RoundReport) -> None:
+        """Isolate one saga. A store that refuses ends the round; a lost race is simply read again."""
+        swap_id = saga.key.swap_id
+        try:
+            await work(saga)
+        except (StaleSaga, LeaseLost, SlotTaken) as lost:
+            report.failures[swap_id] = str(lost)
+            log.info("lost_the_race", swap_id=swap_id, state=saga.state, cause=str(lost))
+        except StoreError:
+            raise
+        except InvariantBroken as broken:
+            report.failures[swap_id] = str(broken)
+            await self._hold(saga, broken)
+        except (ReadFailed, EffectError) as failed:
+            report.failures[swap_id] = str(failed)
+            log.warning("swap_tried_again_later", swap_id=swap_id, state=saga.state, cause=str(failed))
+        except MinerError as error:
+            report.failures[swap_id] = str(error)
+            log.error("swap_failed", swap_id=swap_id, state=saga.state, cause=str(error))
+
+    async def _hold(self, saga: Saga, broken: InvariantBroken) -> None:
+        log.error("invariant_broken", swap_id=saga.key.swap_id, state=saga.state, cause=str(broken))
+        current = await self._desk.store.saga(saga.key.swap_id)
+        if current is None or Event.HELD_FOR_OPERATOR not in TABLE[current.state]:
+            return
+        why = RecoveryEntry("invariant_broken", "look at `swap-miner show`", {"cause": str(broken)})
+        step = Step(
+            event=Event.HELD_FOR_OPERATOR,
+            payload={"cause": str(broken)},
+            patch=SagaPatch(reason="invariant_broken"),
+            recovery=why,
+        )
+        try:
+            await self._desk.store.step(replace(current, lease_epoch=saga.lease_epoch), step)
+        except (StaleSaga, LeaseLost) as lost:
+            log.info("lost_the_race", swap_id=saga.key.swap_id, cause=str(lost))
+
+    async def _drive(
+        self, saga: Saga, this: Round, report: RoundReport, stop_at: Do | None = None
+    ) -> Saga | None:
+        """Carry one saga on until it waits; the saga itself when `stop_at` is reached, else None."""
+        local = replace(this)
+        for _ in range(MOST_STEPS):
+            command = decide(saga, local.tick, self._desk.policy)
+            if command.do is Do.WAIT:
+                return None
+            if command.do is stop_at:
+                return saga
+            if command.do is Do.RESERVE:
+                return None  # What gave inventory back gets its turn in the next round.
+            report.steps += 1
+            moved = await self._carry_out(saga, command, local)
+            if moved is None:
+                return None
+            local.tick = replace(local.tick, due=local.tick.due | _new_bytes(saga, moved))
+            saga = moved
+        raise InvariantBroken(f"swap {saga.key.swap_id} went in circles in {saga.state}")
+
+    async def _carry_out(self, saga: Saga, command: Command, this: Round) -> Saga | None:
+        payer, marker = self._payer, self._marker
+        acts: dict[Do, Callable[[], Awaitable[Saga | None]]] = {
+            Do.ENTER: lambda: self._enter(saga, command, this),
+            Do.VERIFY: lambda: payer.verify(saga, this),
+            Do.PAY: lambda: payer.pay(saga, this),
+            Do.RESIGN_PAYOUT: lambda: payer.resign(saga, this),
+            Do.CANCEL_PAYOUT: lambda: payer.cancel(saga),
+            Do.LOCATE_IMPORTED: lambda: payer.adopt_imported(saga, this),
+            Do.MARK: lambda: marker.mark(saga, this),
+            Do.JUDGE_MARK: lambda: marker.judge(saga, this),
+            Do.RESIGN_MARK: lambda: marker.resign(saga),
+            Do.FILL_MARK: lambda: marker.fill(saga),
+            Do.BROADCAST_PAYOUT: lambda: self._broadcast(saga, saga.payout, this),
+            Do.BROADCAST_MARK: lambda: self._broadcast(saga, saga.mark, this),
+        }
+        if command.do not in acts:
+            raise InvariantBroken(f"nobody carries out {command.do}")
+        return await acts[command.do]()
+
+    async def _enter(self, saga: Saga, command: Command, this: Round) -> Saga:
+        if command.event is None:
+            raise InvariantBroken("ENTER without an event")
+        lane = saga.payout
+        payload = {"reason": command.reason} if command.reason else {}
+        if lane is not None and lane.txid is not None and lane.block is not None:
+            payload |= {"payout_txid": lane.txid, "payout_block": str(lane.block.height)}
+        step = Step(
+            event=command.event,
+            payload={**payload, "finalised_height": this.tick.finalised.height},
+            patch=SagaPatch(reason=command.reason),
+            recovery=command.recovery,
+            release=saga.state in BEFORE_PIVOT and TABLE[saga.state][command.event].ended,
+        )
+        moved = await self._desk.store.step(saga, step)
+        log.info(
+            "swap_moved",
+            swap_id=saga.key.swap_id,
+            event_name=command.event,
+            before=saga.state,
+            state=moved.state,
+            reason=command.reason or None,
+        )
+        return moved
+
+    async def _broadcast(self, saga: Saga, lane: Lane | None, this: Round) -> Saga | None:
+        """Send stored bytes. Whatever the answer, the next look tells what became of them (law 3)."""
+        if lane is None:
+            return None
+        try:
+            await self._desk.broadcast(lane)
+        except EffectError as error:
+            log.warning(
+                "broadcast_unsure",
+                swap_id=saga.key.swap_id,
+                lane=lane.id,
+                outcome=type(error).__name__,
+                cause=error.cause,
+            )
+            self._desk.sent.pop(lane.id, None)
+            return None
+        self._desk.sent[lane.id] = (lane.latest.tx.txid, this.tick.finalised.height)
+        log.info(
+            "broadcast",
+            swap_id=saga.key.swap_id,
+            lane=lane.id,
+            purpose=lane.purpose,
+            txid=lane.latest.tx.txid,
+        )
+        return None
+
+
+def _new_bytes(before: Saga, after: Saga) -> frozenset[int]:
+    """Lanes whose newest bytes were stored by this step and have never been sent."""
+    old = {
+        lane.id: lane.latest.seq
+        for lane in (before.payout, before.mark)
+        if lane is not None and lane.attempts
+    }
+    return frozenset(
+        lane.id
+        for lane in (after.payout, after.mark)
+        if lane is not None and lane.attempts and old.get(lane.id) != lane.latest.seq
+    )

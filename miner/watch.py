@@ -1,0 +1,288 @@
+"""Watch: take in finalised blocks, in order and without gaps, and store what they say with the cursor.
+
+Nothing here judges or acts. A block is taken in when its parent is the one before; another parent at or
+below the cursor is a finality violation. What cannot be read stops the cursor; a swap that cannot be
+decoded is remembered and read again by the sweep, and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from miner.errors import ReadFailed
+from miner.model import (
+    BlockFacts,
+    ContractEvent,
+    Discovery,
+    Ending,
+    EndingKind,
+    Head,
+    Ingest,
+    Lease,
+    Observation,
+    RecoveryEntry,
+    Swap,
+)
+from miner.ports import Node, Store, SwapContract
+
+log = structlog.get_logger("watch")
+
+CHUNK = 64
+"""Blocks stored in one transaction while catching up."""
+SCAN_LIMIT = 512
+"""Unseen swap ids that a sweep reads one by one; above that it asks for the miners' open swaps."""
+
+
+class FinalityViolation(ReadFailed):
+    """A finalised block has another hash than the one that was stored (law 4).
+
+    Attributes:
+        stored: The block as it was taken in.
+        ancestor: Newest stored block that is still canonical; None when none of the stored ones is.
+    """
+
+    def __init__(self, stored: Head, ancestor: Head | None) -> None:
+        super().__init__(f"block {stored.height}", f"{stored.hash} is not canonical any more")
+        self.stored = stored
+        self.ancestor = ancestor
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a chunk of blocks said, by swap id."""
+
+    initiated: dict[int, BlockFacts] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    endings: dict[int, Ending] = field(default_factory=dict)
+    reserved: dict[str, tuple[int, int]] = field(default_factory=dict)
+    initiated_under: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+class Watcher:
+    """Follows the contract for all our miners."""
+
+    def __init__(self, node: Node, contract: SwapContract, store: Store, miners: Collection[str]) -> None:
+        self._node = node
+        self._contract = contract
+        self._store = store
+        self._miners = frozenset(miners)
+        self._unreadable: set[int] = set()
+
+    async def catch_up(self, finalised: Head, lease: Lease) -> int:
+        """Take in every block up to the finalised head.
+
+        Returns:
+            How many blocks were taken in.
+
+        Raises:
+            FinalityViolation: A stored block is not canonical any more; nothing was stored.
+            ReadFailed: A block could not be read; those before it are stored.
+        """
+        cursor = await self._store.cursor()
+        if cursor is None:
+            await self._begin(finalised, lease)
+            return 1
+        if finalised.height <= cursor.height:
+            await self._same_chain(cursor, finalised)
+            return 0
+        taken = 0
+        while cursor.height < finalised.height:
+            top = min(cursor.height + CHUNK, finalised.height)
+            blocks = await self._blocks(cursor, top, finalised)
+            await self._take_in(cursor, blocks, lease)
+            taken += len(blocks)
+            cursor = blocks[-1].head
+        return taken
+
+    async def _begin(self, finalised: Head, lease: Lease) -> None:
+        """First start: everything open now is found by a state scan, and events follow from here."""
+        found = await self._scan(finalised, known=0)
+        await self._store.ingest(Ingest(None, (finalised,), tuple(found)), lease)
+        log.info("watch_began", height=finalised.height, open_swaps=len(found))
+
+    async def _same_chain(self, cursor: Head, finalised: Head) -> None:
+        if finalised.height == cursor.height:
+            if finalised.hash != cursor.hash:
+                raise FinalityViolation(cursor, await self._ancestor())
+        elif await self._node.hash_at(cursor.height) not in (cursor.hash, None):
+            raise FinalityViolation(cursor, await self._ancestor())
+
+    async def _ancestor(self) -> Head | None:
+        for head in await self._store.recent_heads():
+            if await self._node.hash_at(head.height) == head.hash:
+                return head
+        return None
+
+    async def _blocks(self, cursor: Head, top: int, finalised: Head) -> list[BlockFacts]:
+        """Facts of the blocks after the cursor up to `top`, each the child of the one before."""
+        heights = range(cursor.height + 1, top + 1)
+        heads = [finalised if h == finalised.height else await self._head(h) for h in heights]
+        facts: list[BlockFacts] = []
+        for start in range(0, len(heads), 8):
+            facts += await asyncio.gather(*(self._contract.facts(h) for h in heads[start : start + 8]))
+        previous = cursor
+        for block in facts:
+            if block.parent_hash != previous.hash:
+                if previous is cursor:
+                    raise FinalityViolation(cursor, await self._ancestor())
+                raise ReadFailed(f"block {block.head.height}", "its parent is not the block before")
+            previous = block.head
+        return facts
+
+    async def _head(self, height: int) -> Head:
+        block_hash = await self._node.hash_at(height)
+        if block_hash is None:
+            raise ReadFailed(f"hash of block {height}", "the node has no such block")
+        return Head(height, block_hash)
+
+    async def _take_in(self, cursor: Head, blocks: Sequence[BlockFacts], lease: Lease) -> None:
+        found = _Found()
+        for block in blocks:
+            for event in block.events:
+                await self._note(event, block, found)
+        head = blocks[-1].head
+        known = await self._store.known(found.changed | set(found.endings))
+        discoveries, swaps = await self._read(found, known, head)
+        observations = [
+            Observation(i, swaps.get(i), found.endings.get(i), _slash_note(found.endings.get(i)))
+            for i in sorted(known.keys() & (found.changed | set(found.endings)))
+        ]
+        batch = Ingest(
+            cursor,
+            tuple(b.head for b in blocks),
+            tuple(discoveries),
+            tuple(observations),
+            found.reserved,
+        )
+        new = await self._store.ingest(batch, lease)
+        for swap_id in new:
+            log.info("swap_assigned", swap_id=swap_id, height=head.height)
+
+    async def _note(self, event: ContractEvent, block: BlockFacts, found: _Found) -> None:
+        """Sort one event in; events of other people's swaps are dropped here."""
+        swap_id = event.args.get("swap_id")
+        ours = event.args.get("miner") in self._miners
+        match event.name:
+            case "MinerReserved" if ours:
+                found.reserved[str(event.args["miner"])] = (block.head.height, block.time_ms)
+            case "SwapInitiated" if ours and isinstance(swap_id, int):
+                found.initiated[swap_id] = block
+                under = found.reserved.get(str(event.args["miner"]))
+                under = under or await self._store.reserved_at(str(event.args["miner"]))
+                if under is not None:
+                    found.initiated_under[swap_id] = under
+            case "SwapFulfilled" | "SwapTimeoutExtended" if isinstance(swap_id, int):
+                if ours or "miner" not in event.args:
+                    found.changed.add(swap_id)
+            case "SwapCompleted" if ours and isinstance(swap_id, int):
+                fee = int(str(event.args.get("fee_amount", 0)))
+                found.endings[swap_id] = Ending(EndingKind.COMPLETED, block.head.height, fee_amount=fee)
+            case "SwapTimedOut" if ours and isinstance(swap_id, int):
+                slash = int(str(event.args.get("slash_amount", 0)))
+                found.endings[swap_id] = Ending(EndingKind.TIMED_OUT, block.head.height, slash_amount=slash)
+            case "Undecodable":
+                log.warning("event_does_not_decode", height=block.head.height, index=event.index)
+            case _:
+                pass
+
+    async def _read(
+        self, found: _Found, known: Mapping[int, object], head: Head
+    ) -> tuple[list[Discovery], dict[int, Swap]]:
+        """The swaps that are new or changed, in one read at the newest block."""
+        new = [i for i in found.initiated if i not in known]
+        live = [i for i in {*new, *(found.changed & known.keys())} if i not in found.endings]
+        swaps: dict[int, Swap] = {}
+        if live:
+            answer = await self._contract.swaps(sorted(live), head)
+            swaps = {i: s for i, s in answer.items() if s is not None}
+            self._remember_unreadable([i for i in live if i not in answer])
+        discoveries = []
+        for swap_id in new:
+            swap = swaps.get(swap_id) or await self._at_birth(swap_id, found.initiated[swap_id].head)
+            if swap is not None:
+                block, at_ms = found.initiated_under.get(swap_id, (None, None))
+                discoveries.append(Discovery(swap, block, at_ms, found.endings.get(swap_id)))
+        return discoveries, swaps
+
+    async def _at_birth(self, swap_id: int, born: Head) -> Swap | None:
+        """A swap that had ended again by the newest block, as it was when it began."""
+        answer = await self._contract.swaps([swap_id], born)
+        if swap_id not in answer:
+            self._remember_unreadable([swap_id])
+        return answer.get(swap_id)
+
+    def _remember_unreadable(self, ids: Collection[int]) -> None:
+        for swap_id in set(ids) - self._unreadable:
+            log.error("swap_does_not_decode", swap_id=swap_id, remedy="read again at each sweep")
+        self._unreadable |= set(ids)
+
+    # the state sweep
+
+    async def sweep(self, head: Head, lease: Lease) -> int:
+        """Find by state what events did not tell: unseen swaps, and open ones that changed or are gone.
+
+        Args:
+            head: The cursor, which the reads are made at.
+            lease: The `watch` lease.
+
+        Returns:
+            How many swaps were new or had changed.
+        """
+        known = await self._store.first_unseen_id()
+        discoveries = await self._scan(head, known)
+        observations = await self._changed(head)
+        if discoveries or observations:
+            await self._store.ingest(Ingest(head, (), tuple(discoveries), tuple(observations)), lease)
+            log.info("sweep_found", new=len(discoveries), changed=len(observations), height=head.height)
+        return len(discoveries) + len(observations)
+
+    async def _scan(self, head: Head, known: int) -> list[Discovery]:
+        end = await self._contract.next_swap_id(head)
+        if end - known <= SCAN_LIMIT:
+            answer = await self._contract.swaps(range(known, end), head) if end > known else {}
+            missing = [i for i in range(known, end) if i not in answer]
+            swaps: Sequence[Swap] = [s for s in answer.values() if s is not None]
+        else:
+            swaps = await self._contract.open_swaps(self._miners, head, known)
+            missing = []
+        self._remember_unreadable(missing)
+        await self._store.set_first_unseen_id(min(missing, default=end))
+        ours = [s for s in swaps if s.miner in self._miners]
+        seen = await self._store.known([s.id for s in ours])
+        found = []
+        for swap in ours:
+            if swap.id not in seen:
+                block, at_ms = await self._store.reserved_at(swap.miner) or (None, None)
+                found.append(Discovery(swap, block, at_ms))
+        return found
+
+    async def _changed(self, head: Head) -> list[Observation]:
+        sagas = {s.key.swap_id: s for s in await self._store.open_sagas() if s.ending is None}
+        sagas = {i: s for i, s in sagas.items() if not s.state.ended}
+        if not sagas:
+            return []
+        answer = await self._contract.swaps(sorted(sagas), head)
+        changed = []
+        for swap_id, swap in answer.items():
+            if swap is None:
+                ending = await self._contract.outcome(swap_id, head)
+                ending = ending or Ending(EndingKind.UNKNOWN, head.height)
+                changed.append(Observation(swap_id, None, ending, _slash_note(ending)))
+            elif swap != sagas[swap_id].swap:
+                changed.append(Observation(swap_id, swap))
+        return changed
+
+
+def _slash_note(ending: Ending | None) -> RecoveryEntry | None:
+    """For a saga that ended before its swap did: what the swap's end cost."""
+    if ending is None or ending.kind is not EndingKind.TIMED_OUT or not ending.slash_amount:
+        return None
+    return RecoveryEntry(
+        "slashed",
+        "the swap timed out and collateral was taken; nothing is left to do for the user's payout",
+        {"slash_rao": str(ending.slash_amount), "block": ending.block},
+    )
