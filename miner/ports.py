@@ -304,7 +304,11 @@ class Store(Protocol):
         """Extend every unexpired lease of this owner; returns resources whose lease had expired."""
 
     async def lease_sagas(self) -> int:
-        """Take every open saga that no other owner holds; returns how many this owner now holds."""
+        """Take every saga that no other owner holds and that is open or has a lane still open.
+
+        Returns:
+            How many this owner now holds.
+        """
 
     # the chain
 
@@ -334,7 +338,10 @@ class Store(Protocol):
     # sagas
 
     async def open_sagas(self) -> Sequence[Saga]:
-        """Every open saga leased by this owner, earliest deadline first."""
+        """Every saga of this owner's leases that is open, or has ended with a lane still open.
+
+        Earliest deadline first.
+        """
 
     async def saga(self, swap_id: int) -> Saga | None:
         """One saga, whoever holds it."""

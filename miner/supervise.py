@@ -101,7 +101,7 @@ class Supervisor:
                 await self._clock.sleep(self._pace.poll_s)
 
     async def _rounds(self, stop: asyncio.Event) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
+        stopping = asyncio.create_task(_until(stop), name="stopping")
         try:
             while not stop.is_set():
                 await self._wait_for_news(stopping)
@@ -110,9 +110,9 @@ class Supervisor:
         finally:
             stopping.cancel()
 
-    async def _wait_for_news(self, stopping: asyncio.Future[bool]) -> None:
-        heard = asyncio.ensure_future(self._heard.wait())
-        nap = asyncio.ensure_future(self._clock.sleep(self._pace.poll_s))
+    async def _wait_for_news(self, stopping: asyncio.Task[None]) -> None:
+        heard = asyncio.create_task(_until(self._heard), name="heads-heard")
+        nap = asyncio.create_task(self._clock.sleep(self._pace.poll_s), name="nap")
         await asyncio.wait({heard, nap, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for waiting in (heard, nap):
             waiting.cancel()
@@ -187,3 +187,7 @@ class Supervisor:
         if violation.ancestor is not None:
             await self._store.rewind(violation.ancestor, await self._store.acquire(WATCH))
             self._swept_at = None
+
+
+async def _until(event: asyncio.Event) -> None:
+    await event.wait()
