@@ -134,6 +134,13 @@ class SwapContract(Protocol):
     async def terms(self, at: Head) -> Terms:
         """The contract's settings and code hash; cached by code and setting events where possible."""
 
+    async def code_hash(self, at: Head) -> str:
+        """Hash of the contract's code at a block, read now; `0x` + 64 hex.
+
+        Raises:
+            Refused: `no_code`: there is no contract at the address.
+        """
+
     async def try_mark(self, mark: Mark, at: Head) -> None:
         """Dry-run a mark.
 

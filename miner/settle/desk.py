@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ class Desk:
     rails: Mapping[Chain, Rail]
     verifier: Verifier
     policy: Policy
+    code_hash: str
+    """The contract's code hash as pinned in the store; another one stops first sends."""
     random: random.Random = field(default_factory=random.Random)
     audited: set[tuple[str, str]] = field(default_factory=set)
     """Accounts (chain id, account) whose spends were accounted for since start (law 9)."""
@@ -88,17 +91,25 @@ class Round:
     best: Head
     terms: Terms
     ids: tuple[int, ...] = ()
-    _fresh: dict[str, Mapping[int, Swap | None]] = field(default_factory=dict)
-    _balances: dict[tuple[str, str], int] = field(default_factory=dict)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fresh: dict[int, Swap | None] | None = None
+    _code_hash: str | None = None
 
     async def fresh(self, swap_id: int) -> Swap | None:
         """The swap at the best head, read with those of its round in one go (law 7: in the same step)."""
-        if self.best.hash not in self._fresh:
-            self._fresh[self.best.hash] = await self.desk.contract.swaps(self.ids, self.best)
-        answer = self._fresh[self.best.hash]
-        if swap_id not in answer:
+        async with self._reading:
+            if self._fresh is None:
+                self._fresh = dict(await self.desk.contract.swaps(self.ids, self.best))
+        if swap_id not in self._fresh:
             raise ReadFailed(f"swap {swap_id}", "it does not decode")
-        return answer[swap_id]
+        return self._fresh[swap_id]
+
+    async def code_unchanged(self) -> bool:
+        """Whether the contract's code is still the pinned one at the best head; read once a round."""
+        async with self._reading:
+            if self._code_hash is None:
+                self._code_hash = await self.desk.contract.code_hash(self.best)
+        return self._code_hash == self.desk.code_hash
 
 
 def mark_of(saga: Saga) -> Mark:

@@ -180,6 +180,8 @@ class Payer:
             row = await desk.store.account(rail.chain_id, order.account, 0)
             if row.stopped:
                 return await self._wait(saga, f"account_stopped:{row.stopped}")
+            if not await this.code_unchanged():
+                return await self._wait(saga, "contract_code_changed")
             if not await self._unchanged(saga, await this.fresh(saga.key.swap_id)):
                 return await self.give_back(saga, "swap_changed")
             if saga.payment is None or not await desk.verifier.still_good(saga.payment):

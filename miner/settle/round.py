@@ -207,9 +207,9 @@ class Settler:
         self, saga: Saga, this: Round, report: RoundReport, stop_at: Do | None = None
     ) -> Saga | None:
         """Carry one saga on until it waits; the saga itself when `stop_at` is reached, else None."""
-        local = replace(this)
+        tick = this.tick
         for _ in range(MOST_STEPS):
-            command = decide(saga, local.tick, self._desk.policy)
+            command = decide(saga, tick, self._desk.policy)
             if command.do is Do.WAIT:
                 return None
             if command.do is stop_at:
@@ -217,10 +217,10 @@ class Settler:
             if command.do is Do.RESERVE:
                 return None  # What gave inventory back gets its turn in the next round.
             report.steps += 1
-            moved = await self._carry_out(saga, command, local)
+            moved = await self._carry_out(saga, command, this)
             if moved is None:
                 return None
-            local.tick = replace(local.tick, due=local.tick.due | _new_bytes(saga, moved))
+            tick = replace(tick, due=tick.due | _new_bytes(saga, moved))
             saga = moved
         raise InvariantBroken(f"swap {saga.key.swap_id} went in circles in {saga.state}")
 
