@@ -67,7 +67,9 @@ class Clock(Protocol):
 class Node(Protocol):
     """The contract's chain."""
 
-    genesis: str
+    @property
+    def genesis(self) -> str:
+        """Genesis hash, `0x` + 64 hex; empty before `connect` where the config names none."""
 
     async def connect(self) -> None:
         """Connect to the first endpoint that answers for the right genesis."""
@@ -172,7 +174,10 @@ class Rail(Protocol):
     """One chain that money moves on. Knows accounts, lanes and payments; nothing of sagas."""
 
     chain: Chain
-    chain_id: str
+
+    @property
+    def chain_id(self) -> str:
+        """Chain id of its accounts (`tao:<genesis>`, `btc:<genesis>`); known after `connect`."""
 
     async def connect(self) -> None:
         """Connect and check that the node is of the configured network; accounts are ours to sign for."""
@@ -418,6 +423,12 @@ class Store(Protocol):
 
     # operator
 
+    async def leases(self) -> Sequence[Lease]:
+        """Every lease that is held and not expired, whoever holds it."""
+
+    async def accounts(self) -> Sequence[AccountRow]:
+        """Every account the store knows."""
+
     async def paused(self) -> Collection[str]:
         """What is paused: `all`, or chain names."""
 
@@ -488,7 +499,9 @@ class RawBlock:
 class Substrate(Protocol):
     """The substrate node as the contract adapter sees it; replies of one block are cached."""
 
-    genesis: str
+    @property
+    def genesis(self) -> str:
+        """See `Node.genesis`."""
 
     async def raw_block(self, head: Head) -> RawBlock:
         """Time, parent and contract events of a block, in as few requests as the node allows."""
@@ -510,7 +523,9 @@ class CallLanes(Protocol):
     amount; a mark's is `System.ExtrinsicSuccess`.
     """
 
-    chain_id: str
+    @property
+    def chain_id(self) -> str:
+        """`tao:<genesis>`; known after the node has connected."""
 
     async def prepare(
         self,

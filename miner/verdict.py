@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from miner.model import (
+    AttemptKind,
     Ending,
     EndingKind,
     Head,
@@ -137,7 +138,8 @@ def _hold(cause: str, what_to_do: str) -> Command:
 
 def _before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
     margin = policy.margin_blocks(saga.dest)
-    if gate_closed(tick.finalised.height, saga.swap.timeout_block, margin):
+    unjudged = saga.state is State.DISCOVERED and not saga.reason  # another program may have paid it: look
+    if gate_closed(tick.finalised.height, saga.swap.timeout_block, margin) and not unjudged:
         left = saga.swap.timeout_block - tick.finalised.height
         why = RecoveryEntry(
             "expired_unpaid",
@@ -156,27 +158,57 @@ def _before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
     return Command(Do.RESERVE if saga.state is State.VERIFIED else Do.PAY)
 
 
+LANE_MISSING = "lane_missing"
+"""Reason of a saga held since it is past the pivot and has no lane."""
+
+
+def _no_lane() -> Command:
+    return _hold(LANE_MISSING, "the store contradicts itself; run `swap-miner show`")
+
+
+def _taken_ambiguously() -> Command:
+    return _hold(
+        "lane_taken_ambiguously",
+        "another transaction took the payout's lane and may have paid the user; compare it with the swap",
+    )
+
+
+def _has_paid(lane: Lane) -> bool:
+    """Whether what is in a block pays the user; a filler on its way there does not."""
+    seen = lane.attempt(lane.txid) if lane.txid else None
+    filler = seen is not None and seen.kind is AttemptKind.FILLER
+    return lane.state is LaneState.LANDED or (lane.state is LaneState.IN_BLOCK and not filler)
+
+
+def _is_ours(lane: Lane, txid: str) -> bool:
+    """Whether a payout id is the lane's; while nothing is in a block, any attempt's."""
+    return txid == lane.txid if lane.txid else lane.attempt(txid) is not None
+
+
 def _signed(saga: Saga, tick: Tick) -> Command:
     lane = saga.payout
     if lane is None:
-        return _hold("signed_without_lane", "the store contradicts itself; run `swap-miner show`")
+        return _no_lane()
     if lane.taker is TakerEffect.AMBIGUOUS:
-        return _hold(
-            "lane_taken_ambiguously",
-            "another transaction took the payout's lane and may have paid the user; compare it with the swap",
-        )
-    if lane.state in LANDED:
-        return _enter(Event.PAYOUT_ADOPTED if lane.taker is TakerEffect.PAYS else Event.PAYOUT_INCLUDED)
+        return _taken_ambiguously()
+    if _has_paid(lane):
+        return _included(lane)
     if lane.state.closed:
         return _enter(Event.PAYOUT_FREED, f"payout_{lane.state}")
+    if saga.swap.status is SwapStatus.FULFILLED and not _is_ours(lane, saga.swap.dest_tx_hash):
+        return _another_id()
     if lane.sighting is SightingKind.EXPIRED:
-        return Command(Do.RESIGN_PAYOUT)
+        return Command(Do.CANCEL_PAYOUT if lane.cancelling else Do.RESIGN_PAYOUT)
     return _rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)
+
+
+def _included(lane: Lane) -> Command:
+    return _enter(Event.PAYOUT_ADOPTED if lane.taker is TakerEffect.PAYS else Event.PAYOUT_INCLUDED)
 
 
 def _paid(saga: Saga, tick: Tick, policy: Policy) -> Command:
     lane = saga.payout
-    if lane is None or lane.state not in LANDED:
+    if lane is None or not _has_paid(lane):
         return _enter(Event.PAYOUT_REORGED, "payout_not_in_a_block")
     if saga.swap.status is SwapStatus.FULFILLED:
         return _fulfilled(saga, lane)
@@ -197,10 +229,12 @@ def _deep_enough(saga: Saga, lane: Lane, tick: Tick, policy: Policy) -> bool:
 
 
 def _fulfilled(saga: Saga, lane: Lane) -> Command:
-    if saga.swap.dest_tx_hash == lane.txid:
+    if _is_ours(lane, saga.swap.dest_tx_hash):
         return _enter(Event.MARK_FULFILLED)
-    if saga.state is State.HELD:
-        return WAIT
+    return WAIT if saga.state is State.HELD else _another_id()
+
+
+def _another_id() -> Command:
     return _hold(
         "fulfilled_with_another_id",
         "the contract holds another payout id than ours; a mark cannot be corrected; tell the validators",
@@ -210,22 +244,27 @@ def _fulfilled(saga: Saga, lane: Lane) -> Command:
 def _marking(saga: Saga, tick: Tick) -> Command:
     payout, mark = saga.payout, saga.mark
     if payout is None or mark is None:
-        return _hold("marking_without_lane", "the store contradicts itself; run `swap-miner show`")
+        return _no_lane()
     if saga.swap.status is SwapStatus.FULFILLED:
         return _fulfilled(saga, payout)
     if gone := _payout_gone(payout):
         return gone
+    return _next_mark(saga, payout, mark, tick) or _follow_payout(payout, tick)
+
+
+def _next_mark(saga: Saga, payout: Lane, mark: Lane, tick: Tick) -> Command | None:
+    """What the mark's lane asks for. A mark names the payout's block, so new bytes wait for that."""
     if mark.state in LANDED:
-        return WAIT
-    if mark.state is LaneState.REVERTED:
-        return Command(Do.JUDGE_MARK) if tick.now_ms >= saga.next_attempt_ms else WAIT
-    if mark.state.closed:
-        return Command(Do.MARK) if tick.now_ms >= saga.next_attempt_ms else WAIT
-    if mark.sighting is SightingKind.EXPIRED:
+        return None
+    if not mark.state.closed and mark.sighting is not SightingKind.EXPIRED:
+        return Command(Do.BROADCAST_MARK) if mark.id in tick.due else None
+    if not _has_paid(payout):
+        return None
+    if not mark.state.closed:
         return Command(Do.RESIGN_MARK)
-    if mark.id in tick.due:
-        return Command(Do.BROADCAST_MARK)
-    return _follow_payout(payout, tick)
+    if tick.now_ms < saga.next_attempt_ms:
+        return None
+    return Command(Do.JUDGE_MARK if mark.state is LaneState.REVERTED else Do.MARK)
 
 
 def _marked(saga: Saga, tick: Tick) -> Command:
@@ -238,6 +277,8 @@ def _marked(saga: Saga, tick: Tick) -> Command:
 
 def _payout_gone(lane: Lane) -> Command | None:
     """After the mark the payout's id is frozen: whatever else took its lane is for a person."""
+    if lane.taker is TakerEffect.AMBIGUOUS:
+        return _taken_ambiguously()
     if lane.state.closed and lane.state is not LaneState.LANDED:
         return _hold(
             "marked_payout_is_gone",
@@ -266,17 +307,18 @@ def _held(saga: Saga, tick: Tick, policy: Policy) -> Command:
     lane, mark = saga.payout, saga.mark
     if lane is None:
         return Command(Do.LOCATE_IMPORTED) if saga.reason == IMPORTED and tick.sweep else WAIT
-    if lane.state not in LANDED:
-        ambiguous = lane.taker is TakerEffect.AMBIGUOUS
-        return WAIT if ambiguous else _follow_payout(lane, tick)
-    if saga.swap.status is SwapStatus.FULFILLED:
+    fulfilled = saga.swap.status is SwapStatus.FULFILLED
+    if not _has_paid(lane):
+        doubtful = lane.taker is TakerEffect.AMBIGUOUS or (
+            fulfilled and not _is_ours(lane, saga.swap.dest_tx_hash)
+        )
+        return WAIT if doubtful else _follow_payout(lane, tick)
+    if fulfilled:
         return _fulfilled(saga, lane)
     if mark is not None and not mark.state.closed:
-        if mark.sighting is SightingKind.EXPIRED:
-            return Command(Do.RESIGN_MARK)
-        return Command(Do.BROADCAST_MARK) if mark.id in tick.due else WAIT
-    if saga.reason.startswith(MARK_REFUSED) and tick.sweep and _deep_enough(saga, lane, tick, policy):
-        return Command(Do.MARK)
+        return _next_mark(saga, lane, mark, tick) or WAIT
+    if tick.sweep and _deep_enough(saga, lane, tick, policy):
+        return Command(Do.MARK)  # whatever it is held for: an unmarked payout costs the collateral
     return WAIT
 
 
@@ -288,23 +330,35 @@ def _after_end(saga: Saga, ending: Ending, tick: Tick) -> Command:
         return _enter(Event.SWAP_COMPLETED if completed else Event.SWAP_ENDED_UNPAID, f"swap_{ending.kind}")
     if lane is None:
         return _ended_without_lane(saga, ending)
-    if lane.taker is TakerEffect.AMBIGUOUS and not lane.state.closed and saga.state is not State.HELD:
-        return _hold(
-            "lane_taken_ambiguously",
-            "another transaction took the payout's lane and the swap has ended; compare them",
-        )
-    if lane.state in LANDED:
+    if _has_paid(lane):
         return _ended_and_landed(saga, ending, lane)
+    if lane.taker is TakerEffect.AMBIGUOUS and saga.state is not State.HELD:
+        return _taken_ambiguously()
+    if completed and _credited(saga, ending, lane):
+        return _enter(Event.SWAP_COMPLETED)
+    if lane.taker is TakerEffect.AMBIGUOUS:
+        return WAIT
     if saga.state is State.WITHDRAWING:
         return _withdraw(lane, tick)
-    if completed and saga.state in (State.MARKED, State.HELD):
-        return _enter(Event.SWAP_COMPLETED)
     return _enter(Event.SWAP_ENDED_IN_DOUBT, f"swap_{ending.kind}")
 
 
+def _credited(saga: Saga, ending: Ending, lane: Lane) -> bool:
+    """Whether a completed swap's payout was ours, so that what is not in a block need not be withdrawn."""
+    if saga.state is State.HELD and (lane.state.closed or lane.taker is TakerEffect.AMBIGUOUS):
+        return True  # nothing of ours can land any more
+    known = saga.state in (State.PAID, State.MARKING, State.HELD)
+    theirs = ending.dest_tx_hash or saga.swap.dest_tx_hash
+    return saga.state is State.MARKED or (known and _is_ours(lane, theirs))
+
+
 def _ended_without_lane(saga: Saga, ending: Ending) -> Command:
-    if ending.kind is EndingKind.COMPLETED:
+    if ending.kind is EndingKind.COMPLETED and saga.state is not State.SIGNED:
         return _enter(Event.SWAP_COMPLETED)
+    if saga.state is not State.HELD:
+        return _no_lane()
+    if saga.reason == LANE_MISSING:
+        return WAIT
     if saga.reason == IMPORTED:
         why = RecoveryEntry(
             "ended_maybe_paid",
@@ -316,7 +370,7 @@ def _ended_without_lane(saga: Saga, ending: Ending) -> Command:
 
 def _ended_and_landed(saga: Saga, ending: Ending, lane: Lane) -> Command:
     if saga.state is State.SIGNED:
-        return _enter(Event.PAYOUT_ADOPTED if lane.taker is TakerEffect.PAYS else Event.PAYOUT_INCLUDED)
+        return _included(lane)
     if ending.kind is EndingKind.COMPLETED:
         return _enter(Event.SWAP_COMPLETED)
     if lane.state is LaneState.IN_BLOCK:

@@ -1,0 +1,67 @@
+"""From key sources to keys, each checked against the address that was quoted for it."""
+
+from __future__ import annotations
+
+from miner.amounts import Chain
+from miner.chains.substrate.addresses import same
+from miner.chains.substrate.keys import Key, Keyring, from_keyfile, from_secret_file, from_uri
+from miner.config import KeySource, MinerSettings, Settings
+from miner.errors import ConfigError
+from miner.verify import MinerAccounts
+
+
+def load_key(source: KeySource, where: str, *, devnet: bool) -> Key:
+    """The key that a source names.
+
+    Args:
+        source: Where it is.
+        where: The setting, for messages (`miners.alice.hotkey`).
+        devnet: Whether development keys are allowed.
+
+    Raises:
+        ConfigError: It cannot be had; names the setting, what is wrong, and what to do.
+    """
+    if source.uri is not None:
+        return from_uri(source.uri, devnet=devnet)
+    secret = source.keyfile or source.mnemonic_file
+    path = secret.path if secret is not None else None
+    if path is None:
+        raise ConfigError(where, f"{secret} was not passed to this process", "add LoadCredential= to the service")
+    if source.mnemonic_file is not None:
+        return from_secret_file(path)
+    return from_keyfile(path, source.password_file.read() if source.password_file else None)
+
+
+def load_keys(settings: Settings) -> tuple[Keyring, dict[str, MinerAccounts]]:
+    """Every key, and the miners by hotkey address.
+
+    Raises:
+        ConfigError: A key cannot be had, or is another one than the quoted address says.
+    """
+    keys: list[Key] = []
+    miners: dict[str, MinerAccounts] = {}
+    for miner in settings.miners:
+        hotkey = _checked(settings, miner, "hotkey", miner.hotkey, miner.hotkey_address)
+        payout = _checked(settings, miner, "tao_key", miner.payout_key, miner.tao_address)
+        keys += [hotkey, payout]
+        accounts = {Chain.TAO: payout.account}
+        if miner.btc_address is not None:
+            accounts[Chain.BTC] = miner.btc_address
+        if hotkey.account in miners:
+            raise ConfigError(
+                f"miners.{miner.name}.hotkey",
+                f"{hotkey.account} is the hotkey of {miners[hotkey.account].name} as well",
+                "Remove one of the two",
+            )
+        miners[hotkey.account] = MinerAccounts(miner.name, hotkey.account, accounts)
+    return Keyring(keys), miners
+
+
+def _checked(
+    settings: Settings, miner: MinerSettings, name: str, source: KeySource, address: str | None
+) -> Key:
+    where = f"miners.{miner.name}.{name}"
+    key = load_key(source, where, devnet=settings.contract.allow_dev_keys)
+    if address is not None and not same(address, key.account):
+        raise ConfigError(where, f"the key is that of {key.account}, not of {address}", "Name the right key")
+    return key

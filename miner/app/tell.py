@@ -1,0 +1,56 @@
+"""Telling systemd: ready, alive, what is going on; and real time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from sdnotify import SystemdNotifier
+
+log = structlog.get_logger("app")
+
+
+class SystemClock:
+    """The machine's monotonic clock. See `ports.Clock`."""
+
+    def monotonic(self) -> float:
+        """Seconds since some start."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+class SystemdTell:
+    """Readiness and watchdog over `$NOTIFY_SOCKET`; without one, only the log. See `ports.Tell`.
+
+    The watchdog is fed by finalised heads that were taken in, and by nothing else: a process that is
+    alive but has stopped following its chain is restarted.
+    """
+
+    def __init__(self) -> None:
+        self._notifier = SystemdNotifier()
+        self._ready: bool | None = None
+
+    def ready(self, is_ready: bool, why: str) -> None:
+        """Say so once at each change."""
+        if is_ready == self._ready:
+            return
+        first = is_ready and self._ready is None
+        self._ready = is_ready
+        self._notifier.notify(f"STATUS={'following' if is_ready else 'not ready: ' + why}")
+        if is_ready:
+            self._notifier.notify("READY=1")
+            log.info("ready" if first else "ready_again")
+        else:
+            log.warning("not_ready", why=why)
+
+    def progress(self) -> None:
+        """Feed the watchdog."""
+        self._notifier.notify("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._notifier.notify("STOPPING=1")

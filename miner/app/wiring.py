@@ -1,0 +1,160 @@
+"""Wiring: every adapter and service of a running daemon, made in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from miner.amounts import Chain
+from miner.app.bitcoin import bitcoin_rail
+from miner.app.keys import load_keys
+from miner.app.tell import SystemClock, SystemdTell
+from miner.chains.substrate.lanes import Lanes
+from miner.chains.substrate.link import Limits
+from miner.chains.substrate.node import SubstrateNode
+from miner.chains.tao import TaoRail
+from miner.config import Settings, to_policy
+from miner.contract import Contract, load
+from miner.lease import LeaseKeeper
+from miner.notify.recovery import RecoveryFile
+from miner.ports import Rail, Store
+from miner.settle import Settler
+from miner.settle.desk import Desk
+from miner.store import SqlStore
+from miner.supervise import Pace, Supervisor
+from miner.sweep import SweepReconciler, account_for_spends
+from miner.verify import MinerAccounts, Verifier
+from miner.watch import Watcher
+
+log = structlog.get_logger("app")
+
+
+@dataclass(slots=True)
+class Outside:
+    """The adapters, connected.
+
+    Attributes:
+        node: The contract's chain.
+        contract: The swap contract.
+        rails: By chain.
+        miners: By hotkey address.
+        code_hash: The contract's code hash as read at start.
+    """
+
+    node: SubstrateNode
+    contract: Contract
+    rails: Mapping[Chain, Rail]
+    miners: Mapping[str, MinerAccounts]
+    code_hash: str
+
+    async def close(self) -> None:
+        """Release every connection."""
+        for rail in self.rails.values():
+            await rail.close()
+        await self.node.close()
+
+
+def make_store(settings: Settings) -> SqlStore:
+    """The store, not yet open."""
+    return SqlStore(
+        settings.store.file,
+        lease_ttl_s=settings.store.lease_ttl_s,
+        busy_timeout_s=settings.store.busy_timeout_s,
+    )
+
+
+def make_node(settings: Settings, accounts: tuple[str, ...], clock: SystemClock) -> SubstrateNode:
+    """The contract's chain, not yet connected."""
+    contract = settings.contract
+    return SubstrateNode(
+        contract.endpoints,
+        clock,
+        genesis=contract.genesis,
+        archive_urls=(contract.archive_endpoint,) if contract.archive_endpoint else (),
+        accounts=accounts,
+        limits=Limits(reply_s=contract.request_timeout_s, stall_s=contract.stall_timeout_s),
+    )
+
+
+async def connect(settings: Settings, clock: SystemClock) -> Outside:
+    """Every adapter, connected and checked.
+
+    Raises:
+        ConfigError: A key, an address, the network or the contract is not what the settings say.
+        ReadFailed: A node does not answer.
+    """
+    metadata = load(settings.contract.metadata)
+    keyring, miners = load_keys(settings)
+    node = make_node(settings, keyring.accounts, clock)
+    opened: list[Rail] = []
+    try:
+        await node.connect()
+        lanes = Lanes(node, keyring)
+        contract = Contract(
+            node, lanes, metadata, settings.contract.address, mark_fee=settings.limits.tao.mark_fee
+        )
+        heads = await node.heads()
+        code_hash = await contract.check_code(heads.finalised)
+        rails: dict[Chain, Rail] = {Chain.TAO: TaoRail(node, lanes, [m.accounts[Chain.TAO] for m in miners.values()])}
+        if settings.bitcoin is not None:
+            rails[Chain.BTC] = bitcoin_rail(settings, settings.bitcoin, miners, clock)
+        for rail in rails.values():
+            opened.append(rail)
+            await rail.connect()
+    except BaseException:
+        for rail in opened:
+            await rail.close()
+        await node.close()
+        raise
+    return Outside(node, contract, rails, miners, code_hash)
+
+
+async def supervisor(settings: Settings, store: Store, outside: Outside, tell: SystemdTell) -> Supervisor:
+    """The services over connected adapters and an open store, which is tied to the contract here.
+
+    Raises:
+        StoreDamaged: The store belongs to another contract or chain.
+    """
+    clock = SystemClock()
+    await store.bind(outside.node.genesis, outside.contract.address)
+    pinned = await store.pin("code_hash", outside.code_hash)
+    if pinned != outside.code_hash:
+        log.error(
+            "contract_code_changed",
+            pinned=pinned,
+            found=outside.code_hash,
+            remedy="first sends wait; read what changed, then `swap-miner resume --code`",
+        )
+    policy = to_policy(settings)
+    verifier = Verifier(outside.rails, outside.miners, policy)
+    desk = Desk(
+        node=outside.node,
+        contract=outside.contract,
+        store=store,
+        rails=outside.rails,
+        verifier=verifier,
+        policy=policy,
+        code_hash=pinned,
+    )
+    sweeps = SweepReconciler()
+    sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, outside.miners))
+    return Supervisor(
+        node=outside.node,
+        contract=outside.contract,
+        store=store,
+        watcher=Watcher(outside.node, outside.contract, store, outside.miners),
+        settler=Settler(desk),
+        sweeps=sweeps,
+        keeper=LeaseKeeper(store, clock, settings.store.lease_ttl_s / 3),
+        recovery=RecoveryFile(settings.recovery_file),
+        tell=tell,
+        clock=clock,
+        pace=Pace(
+            poll_s=settings.contract.poll_interval_s,
+            sweep_blocks=settings.contract.sweep_interval_blocks,
+            stall_s=settings.contract.stall_timeout_s,
+        ),
+    )
+

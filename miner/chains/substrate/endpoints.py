@@ -1,0 +1,271 @@
+"""The endpoints of one chain: one is in use, the others are watched; reads fail over, sends never do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+from miner.chains.substrate.link import Limits, Link, Version
+from miner.chains.substrate.rpc import Lost, RpcError
+from miner.errors import NotSent, OutcomeUnknown, ReadFailed
+from miner.model import Head
+from miner.ports import Clock, Heads
+
+_NOT_KEPT = ("already discarded", "unknownblock", "unknown block", "was not found", "header was not found")
+
+
+def is_not_kept(error: RpcError) -> bool:
+    """Whether the node says that it does not have this block, or not its state."""
+    told = f"{error.message} {error.data}".lower()
+    return any(text in told for text in _NOT_KEPT)
+
+
+class Endpoints:
+    """Connections to every endpoint of one chain.
+
+    Args:
+        urls: Websocket endpoints, the preferred one first.
+        genesis: `0x` + 64 hex; None takes the first endpoint's.
+        archive_urls: Endpoints that keep all state; asked only for what the others have discarded.
+        limits: Time limits.
+        clock: For freshness and pauses.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        genesis: str | None,
+        archive_urls: Sequence[str],
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self.genesis = genesis or ""
+        self._limits = limits
+        self._clock = clock
+        self._links = [Link(url, limits, clock, self._on_change) for url in urls]
+        self._archives = [
+            Link(url, limits, clock, self._on_change) for url in archive_urls if url not in urls
+        ]
+        self._active = self._links[0]
+        self._http: aiohttp.ClientSession | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+
+    async def connect(self) -> None:
+        """Connect to every endpoint, and use the first one in order that answers for the genesis.
+
+        Raises:
+            ReadFailed: None does; says why, for each.
+        """
+        if self._http is None:
+            self._http = aiohttp.ClientSession()
+            self._keep(self._http, self._links)
+        if self._active.ready:
+            return
+        for link in self._links:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * self._limits.connect_s):
+                    await link.tried.wait()
+            if link.ready:
+                self._active = link
+                return
+        raise ReadFailed("the chain", self._no_endpoint())
+
+    async def close(self) -> None:
+        """Close every connection; idempotent."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
+
+    def _keep(self, http: aiohttp.ClientSession, links: Sequence[Link]) -> None:
+        for link in links:
+            keeping = link.keep(http, self._wrong_genesis)
+            self._tasks.append(asyncio.create_task(keeping, name=f"substrate-{link.url}"))
+
+    def _wrong_genesis(self, told: str) -> str | None:
+        self.genesis = self.genesis or told
+        return None if told == self.genesis else f"its genesis is {told}, not {self.genesis}"
+
+    def _no_endpoint(self) -> str:
+        return "; ".join(f"{link.url}: {link.why or 'connected'}" for link in self._links)
+
+    # which one
+
+    def _on_change(self, link: Link) -> None:
+        if link in self._links and link is not self._active and link.ready and self._is_better(link):
+            self._active = link
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _is_better(self, link: Link) -> bool:
+        if not self._active.ready or self._active.best is None or link.best is None:
+            return True
+        return link.best.head.height >= self._active.best.head.height + self._limits.behind_blocks
+
+    async def _usable(self) -> Link:
+        """The endpoint in use; waits for one where none answers.
+
+        Raises:
+            Lost: None did within the time to connect.
+        """
+        try:
+            async with asyncio.timeout(self._limits.connect_s):
+                while not self._active.ready:
+                    other = next((link for link in self._links if link.ready), None)
+                    if other is not None:
+                        self._active = other
+                        break
+                    await self._changed.wait()
+        except TimeoutError as exc:
+            raise Lost(self._no_endpoint(), sent=False) from exc
+        return self._active
+
+    async def usable(self, what: str) -> None:
+        """Wait until an endpoint is connected.
+
+        Raises:
+            ReadFailed: None was within the time to connect.
+        """
+        try:
+            await self._usable()
+        except Lost as exc:
+            raise ReadFailed(what, exc.why) from exc
+
+    # what it says
+
+    @property
+    def heads(self) -> Heads | None:
+        """Heads as last pushed by the endpoint in use; None where none is connected."""
+        link = self._active
+        if not link.ready or link.best is None or link.finalised is None:
+            return None
+        best, finalised = link.best.head, link.finalised.head
+        return Heads(best if best.height > finalised.height else finalised, finalised)
+
+    @property
+    def version(self) -> Version | None:
+        """The runtime version as pushed by the endpoint in use; None where it pushes none."""
+        return self._active.version if self._active.ready else None
+
+    def parent_of(self, block: Head) -> str | None:
+        """The parent of a head that was just pushed; None for other blocks."""
+        for header in (self._active.finalised, self._active.best):
+            if header is not None and header.head == block:
+                return header.parent
+        return None
+
+    def best_height(self) -> int:
+        """Highest best head of those endpoints that are fresh; the last one known when none is."""
+        known = [link for link in self._links if link.best is not None]
+        oldest = self._clock.monotonic() - self._limits.stall_s
+        fresh = [link for link in known if link.ready and link.heard_at >= oldest]
+        return max((link.best.head.height for link in fresh or known if link.best is not None), default=0)
+
+    async def follow(self) -> AsyncIterator[Heads]:
+        """The heads now, and again at each change. See `ports.Node.follow`."""
+        last: Heads | None = None
+        source: tuple[str, int] = ("", 0)
+        while True:
+            changed, heads = self._changed, self.heads
+            now = (self._active.url, self._active.session)
+            if heads is None or heads == last or not _continues(last, heads, now == source):
+                await self._wait(changed)
+                continue
+            last, source = heads, now
+            yield heads
+
+    async def _wait(self, changed: asyncio.Event) -> None:
+        """Wait for a change.
+
+        Raises:
+            ReadFailed: No endpoint has answered for the time of silence.
+        """
+        until = asyncio.get_running_loop().time() + self._limits.silence_s
+        while not changed.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until - asyncio.get_running_loop().time())):
+                    await changed.wait()
+                    return
+            if not any(link.ready for link in self._links):
+                raise ReadFailed("the heads", self._no_endpoint())
+            until = asyncio.get_running_loop().time() + self._limits.silence_s
+
+    # asking
+
+    async def read(self, what: str, method: str, params: Sequence[Any], *, archive: bool = False) -> Any:
+        """The result of a method that changes nothing; asked of another endpoint when one fails.
+
+        Args:
+            what: What is read, for the error.
+            method: JSON-RPC method.
+            params: Its parameters.
+            archive: Whether an archive endpoint may know what the others have discarded.
+
+        Raises:
+            ReadFailed: No endpoint gave an answer.
+        """
+        failed: Lost | RpcError | None = None
+        for _ in range(2):
+            try:
+                link = await self._usable()
+            except Lost as exc:
+                failed = failed or exc
+                break
+            try:
+                return await link.request(method, params)
+            except Lost as exc:
+                failed = exc
+                self._prefer_another(link)
+            except RpcError as exc:
+                failed = exc
+                if archive and self._archives and is_not_kept(exc):
+                    return await self._read_archive(what, method, params, exc)
+                break
+        raise ReadFailed(what, f"{method}: {failed}") from failed
+
+    def _prefer_another(self, link: Link) -> None:
+        others = (other for other in self._links if other is not link and other.ready)
+        self._active = next(others, self._active)
+
+    async def _read_archive(self, what: str, method: str, params: Sequence[Any], failed: RpcError) -> Any:
+        cause = f"{method}: {failed}"
+        if not any(link.tried.is_set() for link in self._archives) and self._http is not None:
+            self._keep(self._http, self._archives)
+        for link in self._archives:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * self._limits.connect_s):
+                    await link.tried.wait()
+            try:
+                return await link.request(method, params)
+            except (Lost, RpcError) as exc:
+                cause = f"{cause}; {link.url}: {exc}"
+        raise ReadFailed(what, cause) from failed
+
+    async def send(self, what: str, method: str, params: Sequence[Any]) -> Any:
+        """The result of a method that acts; asked once.
+
+        Raises:
+            RpcError: The node's word.
+            NotSent: There was no connection.
+            OutcomeUnknown: There was no reply.
+        """
+        try:
+            link = await self._usable()
+            return await link.request(method, params)
+        except Lost as exc:
+            if exc.sent:
+                raise OutcomeUnknown(what, exc.why) from exc
+            raise NotSent(what, exc.why) from exc
+
+
+def _continues(last: Heads | None, heads: Heads, same_source: bool) -> bool:
+    """Whether heads may be told: another endpoint's view that is behind is not a step back of the chain."""
+    return last is None or same_source or heads.finalised.height >= last.finalised.height

@@ -1,0 +1,120 @@
+"""The program: its commands, and how each error ends it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from typing import Annotated
+
+import typer
+
+from miner.cli import act, look, setup
+from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
+from miner.cli.recovery import recovery
+from miner.cli.render import say
+from miner.errors import MinerError
+
+PROGRAM = "swap-miner"
+_COMPLETE = "_SWAP_MINER_COMPLETE"
+
+app = typer.Typer(
+    name=PROGRAM,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+    epilog=EXIT_CODES,
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")] = False,
+) -> None:
+    """Pay the swaps of a cross-chain swap contract: once each, in time, and followed to the end.
+
+    First steps: swap-miner init; edit swap-miner.toml; swap-miner check; swap-miner run.
+
+    Day by day: swap-miner status; swap-miner swaps; swap-miner show 7; swap-miner recovery list.
+    """
+
+
+app.command()(setup.init)
+app.command()(setup.check)
+app.command()(setup.run)
+app.command()(look.status)
+app.command()(look.swaps)
+app.command()(look.show)
+app.command()(look.evidence)
+app.command()(act.pause)
+app.command()(act.resume)
+app.command("import-sent")(act.import_sent)
+app.add_typer(recovery, name="recovery")
+
+
+@app.command()
+def completion(
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")],
+) -> None:
+    """Print the completion script of a shell.
+
+    Example: swap-miner completion bash > /etc/bash_completion.d/swap-miner
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    if shell not in ("bash", "zsh", "fish"):
+        raise typer.BadParameter(f"{printable(shell)!r} is none of bash, zsh, fish", param_hint="SHELL")
+    for line in get_completion_script(prog_name=PROGRAM, complete_var=_COMPLETE, shell=shell).splitlines():
+        sys.stdout.write(line + "\n")
+
+
+@app.command()
+def version() -> None:
+    """Print the program's version."""
+    try:
+        say(f"{PROGRAM} {version_of(PROGRAM)}")
+    except PackageNotFoundError:
+        say(f"{PROGRAM} (not installed)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        argv: Arguments; those of the process by default.
+
+    Returns:
+        The exit code; see `Exit`.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    if _COMPLETE in os.environ:
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
+    try:
+        app(arguments, prog_name=PROGRAM)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else Exit.OK if exc.code is None else Exit.WRONG
+    except Exception as exc:  # noqa: BLE001 (the edge of the process: nothing above could say it better)
+        return _told(exc, debug)
+    return Exit.OK
+
+
+def _told(error: Exception, debug: bool) -> int:
+    """Say what went wrong, and give the exit code."""
+    found = from_group(error)
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(found, MinerError):
+        for line in lines_of(found):
+            sys.stderr.write(line + "\n")
+        return code_of(found)
+    # Only the kind: the words of an error nobody foresaw may hold anything, keys included.
+    sys.stderr.write(f"internal error: {type(found).__name__}. Run it again with: {PROGRAM} --debug …\n")
+    return Exit.INTERNAL

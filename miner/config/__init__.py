@@ -1,0 +1,44 @@
+"""The settings: one TOML file, overrides from the environment, and what is wrong with them, in full."""
+
+from miner.config.fields import Finality
+from miner.config.policy import to_policy
+from miner.config.preflight import CheckLine, settings_lines
+from miner.config.problems import ConfigErrors, each_problem, without_credentials
+from miner.config.reading import DEFAULT_PATHS, find, load, read
+from miner.config.secrets import SecretFile, SecretKind
+from miner.config.settings import (
+    BitcoinSettings,
+    ContractSettings,
+    KeyKind,
+    KeySource,
+    LogSettings,
+    MinerSettings,
+    Settings,
+    StoreSettings,
+)
+from miner.config.template import example
+
+__all__ = [
+    "DEFAULT_PATHS",
+    "BitcoinSettings",
+    "CheckLine",
+    "ConfigErrors",
+    "ContractSettings",
+    "Finality",
+    "KeyKind",
+    "KeySource",
+    "LogSettings",
+    "MinerSettings",
+    "SecretFile",
+    "SecretKind",
+    "Settings",
+    "StoreSettings",
+    "each_problem",
+    "example",
+    "find",
+    "load",
+    "read",
+    "settings_lines",
+    "to_policy",
+    "without_credentials",
+]

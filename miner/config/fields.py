@@ -1,0 +1,142 @@
+"""The types of the settings' values: each knows what it accepts, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+)
+
+from miner.amounts import Chain, format_amount
+from miner.config.problems import BadValue
+from miner.config.quantities import amount_of, check_ss58
+from miner.config.secrets import SecretFile, absolute, parse_secret
+
+_HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+_DEPTH = re.compile(r"depth\s*=\s*([0-9]{1,4})", re.ASCII)
+
+
+class Part(BaseModel):
+    """A table of the settings: immutable, and without keys that nobody reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Finality:
+    """What counts as final on the contract's chain.
+
+    Attributes:
+        depth: Blocks on top after which a block is treated as final; None: what the chain says is final.
+    """
+
+    depth: int | None = None
+
+    def __str__(self) -> str:
+        return "finalised" if self.depth is None else f"depth={self.depth}"
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise BadValue("{value} is no number", "Write a number")
+    return value
+
+
+def _url(*schemes: str) -> Any:
+    wanted = " or ".join(f'"{scheme}://host:port"' for scheme in schemes)
+
+    def check(value: object) -> str:
+        parts = _split(value)
+        if parts is None or parts.scheme not in schemes or not parts.hostname:
+            raise BadValue("{value} is no address of a node", f"Write it as {wanted}")
+        if "@" in parts.netloc:
+            raise BadValue(
+                "{value} holds a user or password", f"Write it as {wanted}; see user, password_file"
+            )
+        return str(value)
+
+    return check
+
+
+def _split(value: object) -> SplitResult | None:
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        return None
+    try:
+        parts = urlsplit(value)
+        return None if parts.port == 0 else parts
+    except ValueError:
+        return None
+
+
+def _finality(value: object) -> Finality:
+    remedy = 'Write "finalised", or "depth=20" for a chain without finality'
+    if isinstance(value, Finality):
+        return value
+    if value in ("finalised", "finalized"):
+        return Finality()
+    found = _DEPTH.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or int(found[1]) < 1:
+        raise BadValue("{value} is no kind of finality", remedy)
+    return Finality(int(found[1]))
+
+
+def _hash(value: object) -> str:
+    if not isinstance(value, str) or not _HASH.fullmatch(value.lower()):
+        raise BadValue(
+            "{value} is no block hash", "Write 0x and 64 hex digits, as chain_getBlockHash(0) answers"
+        )
+    return value.lower()
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise BadValue("{value} is no name", "Use letters, digits, '-', '_' and '.'; at most 63 of them")
+    return value
+
+
+def _amount(chain: Chain) -> Any:
+    read = amount_of(chain)
+
+    def check(value: object) -> int:
+        return read(value)
+
+    return check
+
+
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86_400)]
+Blocks = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000_000)]
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
+SatPerVbyte = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=10_000)]
+Confirmations = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=1_000)]
+
+Rao = Annotated[
+    int,
+    PlainValidator(_amount(Chain.TAO)),
+    PlainSerializer(lambda v: format_amount(v, Chain.TAO), return_type=str),
+]
+Sat = Annotated[
+    int,
+    PlainValidator(_amount(Chain.BTC)),
+    PlainSerializer(lambda v: format_amount(v, Chain.BTC), return_type=str),
+]
+
+FilePath = Annotated[Path, PlainValidator(absolute)]
+Secret = Annotated[SecretFile, PlainValidator(parse_secret), PlainSerializer(str, return_type=str)]
+NodeUrl = Annotated[str, PlainValidator(_url("wss", "ws"))]
+HttpUrl = Annotated[str, PlainValidator(_url("http", "https"))]
+Ss58 = Annotated[str, Field(strict=True), AfterValidator(check_ss58)]
+BlockHash = Annotated[str, PlainValidator(_hash)]
+Name = Annotated[str, PlainValidator(_name)]
+FinalityRule = Annotated[Finality, PlainValidator(_finality), PlainSerializer(str, return_type=str)]

@@ -1,0 +1,44 @@
+"""From the settings to the rules that the services know."""
+
+from __future__ import annotations
+
+from miner.amounts import Chain
+from miner.config.settings import BtcLimits, Settings, TaoLimits
+from miner.model.policy import Caps, Policy, RailPolicy
+
+
+def to_policy(settings: Settings) -> Policy:
+    """The rules of the whole daemon; a chain without a node has none."""
+    rails = {Chain.TAO: _tao(settings.limits.tao, settings.contract.finality.depth)}
+    if Chain.BTC in settings.chains:
+        rails[Chain.BTC] = _btc(settings.limits.btc)
+    return Policy(
+        rails=rails,
+        mark_fee=settings.limits.tao.mark_fee,
+        rebroadcast_blocks=settings.retry.rebroadcast_blocks,
+        source_slack_s=settings.limits.btc.source_slack_s,
+        retry_base_s=settings.retry.base_s,
+        retry_cap_s=settings.retry.cap_s,
+    )
+
+
+def _tao(limits: TaoLimits, finality_depth: int | None) -> RailPolicy:
+    return RailPolicy(
+        margin_blocks=limits.effective_margin,
+        source_confirmations=limits.source_confirmations,
+        mark_confirmations=0,  # final, as the contract's chain has it
+        final_confirmations=finality_depth or 0,
+        max_fee=limits.max_fee,
+        caps=Caps(limits.max_per_swap, limits.max_per_hour),
+    )
+
+
+def _btc(limits: BtcLimits) -> RailPolicy:
+    return RailPolicy(
+        margin_blocks=limits.effective_margin,
+        source_confirmations=limits.source_confirmations,
+        mark_confirmations=limits.mark_confirmations,
+        final_confirmations=limits.final_confirmations,
+        max_fee=limits.max_fee,
+        caps=Caps(limits.max_per_swap, limits.max_per_hour),
+    )

@@ -1,0 +1,359 @@
+"""The settings, as a model: what exists, what it means, what it is when it is not written.
+
+A field's description is what the commented example and the messages say of it. Lengths of time are in
+seconds, amounts carry their unit, paths are absolute after reading.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from miner.amounts import Chain
+from miner.config.environment import PREFIX, EnvironmentSource
+from miner.config.fields import (
+    BlockHash,
+    Blocks,
+    Confirmations,
+    Count,
+    FilePath,
+    Finality,
+    FinalityRule,
+    HttpUrl,
+    Name,
+    NodeUrl,
+    Part,
+    Rao,
+    Sat,
+    SatPerVbyte,
+    Seconds,
+    Secret,
+    Ss58,
+)
+from miner.config.margin import Margin, btc_margin, tao_margin
+from miner.config.problems import BadValue
+
+STATE_FOLDER = Path("/var/lib/swap-miner")
+
+
+class ContractSettings(Part):
+    """The swap contract and the nodes of its chain."""
+
+    endpoints: Annotated[tuple[NodeUrl, ...], Field(min_length=1, max_length=16)] = Field(
+        description="Nodes of the contract's chain, best first; the next one is used when one fails"
+    )
+    archive_endpoint: NodeUrl | None = Field(
+        None, description="A node that keeps old state, asked when the others have discarded it"
+    )
+    address: Ss58 = Field(description="The swap contract")
+    metadata: FilePath = Field(description="The contract's metadata (JSON), from its build")
+    genesis: BlockHash | None = Field(
+        None, description="Hash of the chain's block 0; without it the first answer is kept and held to"
+    )
+    finality: FinalityRule = Field(
+        Finality(), description="'finalised', or 'depth=N' to treat a block under N others as final"
+    )
+    request_timeout_s: Seconds = Field(20, description="How long one request to a node may take")
+    stall_timeout_s: Seconds = Field(
+        120, description="A node whose newest block is older than this is left for the next one"
+    )
+    poll_interval_s: Seconds = Field(
+        6, description="How often heads are asked for when no subscription tells them"
+    )
+    sweep_interval_blocks: Blocks = Field(
+        25, description="Finalised blocks between two looks at all open swaps, which find what events missed"
+    )
+    allow_dev_keys: bool = Field(
+        False, description="Whether keys like //Alice may be used: on a local devnet only"
+    )
+
+
+class StoreSettings(Part):
+    """The database of sagas and lanes."""
+
+    path: FilePath = Field(
+        STATE_FOLDER, description="The state folder: on a local disk, kept across restarts"
+    )
+    lease_ttl_s: Seconds = Field(
+        30, description="After how long without a heartbeat another process may take over"
+    )
+    busy_timeout_s: Seconds = Field(5, description="How long a write waits for another process's write")
+
+    @property
+    def file(self) -> Path:
+        """The database file within the state folder."""
+        return self.path / "swap-miner.sqlite"
+
+
+class TaoLimits(Part):
+    """Rules for TAO."""
+
+    max_per_swap: Rao | None = Field(None, description="Largest single payout; a larger one is refused")
+    max_per_hour: Rao | None = Field(None, description="Most that is paid out in any 60 minutes")
+    max_fee: Rao = Field(10_000_000, description="Most that one payout's network fee may be")
+    mark_fee: Rao = Field(5_000_000, description="Set aside on the hotkey for each mark")
+    source_confirmations: Confirmations = Field(
+        6, description="Blocks, its own included, that a user's payment needs; it is final as well"
+    )
+    margin_blocks: Count | None = Field(
+        None, description="No payout is begun this many blocks or fewer before the deadline"
+    )
+
+    @property
+    def margin(self) -> Margin:
+        """The smallest margin, and how it comes about."""
+        return tao_margin()
+
+    @property
+    def effective_margin(self) -> int:
+        """Contract blocks before the deadline from which no payout is begun."""
+        return self.margin.least if self.margin_blocks is None else self.margin_blocks
+
+    @model_validator(mode="after")
+    def _margin_is_enough(self) -> Self:
+        self.margin.check(self.margin_blocks)
+        return self
+
+
+class BtcLimits(Part):
+    """Rules for BTC."""
+
+    max_per_swap: Sat | None = Field(None, description="Largest single payout; a larger one is refused")
+    max_per_hour: Sat | None = Field(None, description="Most that is paid out in any 60 minutes")
+    max_fee: Sat = Field(50_000, description="Most that one payout's network fee may be, fee bumps included")
+    source_confirmations: Confirmations = Field(2, description="Confirmations that a user's payment needs")
+    mark_confirmations: Confirmations = Field(1, description="Confirmations of a payout before it is marked")
+    final_confirmations: Confirmations = Field(
+        6, description="Confirmations after which a Bitcoin block is treated as final"
+    )
+    source_slack_s: Annotated[Count, Field(le=86_400)] = Field(
+        7200,
+        description="How much older than its reservation a payment's block may be: Bitcoin's clock is coarse",
+    )
+    validators_extend_timeouts: bool = Field(
+        False, description="Whether validators extend the deadline of a marked swap while its payout confirms"
+    )
+    margin_blocks: Count | None = Field(
+        None, description="No payout is begun this many contract blocks or fewer before the deadline"
+    )
+
+    @property
+    def margin(self) -> Margin:
+        """The smallest margin, and how it comes about."""
+        return btc_margin(self.validators_extend_timeouts)
+
+    @property
+    def effective_margin(self) -> int:
+        """Contract blocks before the deadline from which no payout is begun."""
+        return self.margin.least if self.margin_blocks is None else self.margin_blocks
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self.margin.check(self.margin_blocks)
+        if self.final_confirmations < self.mark_confirmations:
+            raise BadValue(
+                f"{self.final_confirmations} is less than mark_confirmations ({self.mark_confirmations})",
+                "A payout is marked no later than it is final: raise final_confirmations",
+                ("final_confirmations",),
+            )
+        return self
+
+
+class Limits(Part):
+    """What may leave, and when."""
+
+    tao: TaoLimits = TaoLimits()
+    btc: BtcLimits = BtcLimits()
+
+
+class RetrySettings(Part):
+    """How often is tried again what did not work."""
+
+    base_s: Seconds = Field(
+        2, description="First pause after a failure that may pass; doubled each time, with jitter"
+    )
+    cap_s: Seconds = Field(120, description="Longest pause")
+    rebroadcast_blocks: Blocks = Field(
+        5, description="Finalised blocks between two broadcasts of the same bytes"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.cap_s < self.base_s:
+            raise BadValue(
+                f"{self.cap_s:g} is less than base_s ({self.base_s:g})",
+                "Raise cap_s, or lower base_s",
+                ("cap_s",),
+            )
+        return self
+
+
+class BitcoinSettings(Part):
+    """The Bitcoin node (Core or Knots) whose wallet pays BTC and sees users' payments."""
+
+    url: HttpUrl = Field("http://127.0.0.1:8332", description="The node's RPC")
+    network: Literal["mainnet", "testnet", "testnet4", "signet", "regtest"] = Field(
+        "mainnet", description="Which network the node must be of"
+    )
+    wallet: Name = Field(
+        "swap-miner", description="Name of the node's wallet that holds the payout addresses"
+    )
+    cookie_file: Secret | None = Field(None, description="The node's .cookie file, to log in with")
+    user: str | None = Field(None, description="RPC user, with password_file, instead of cookie_file")
+    password_file: Secret | None = Field(None, description="Where the RPC password is")
+    fee_floor_sat_vb: SatPerVbyte = Field(1, description="Lowest fee rate, sat per vbyte")
+    fee_cap_sat_vb: SatPerVbyte = Field(300, description="Highest fee rate, bumps included, sat per vbyte")
+    fee_target_blocks: Annotated[Blocks, Field(le=1008)] = Field(
+        2, description="Blocks within which a payout should confirm"
+    )
+    request_timeout_s: Seconds = Field(30, description="How long one request to the node may take")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        by_password = self.user is not None or self.password_file is not None
+        if by_password == (self.cookie_file is not None):
+            problem = (
+                "has both cookie_file and user/password_file" if by_password else "says not how to log in"
+            )
+            raise BadValue(problem, "Write cookie_file, or user and password_file")
+        if by_password and (self.user is None or self.password_file is None):
+            missing = "user" if self.user is None else "password_file"
+            raise BadValue(f"has no {missing}", "user and password_file belong together", (missing,))
+        if self.fee_cap_sat_vb < self.fee_floor_sat_vb:
+            raise BadValue(
+                f"{self.fee_cap_sat_vb} is less than fee_floor_sat_vb ({self.fee_floor_sat_vb})",
+                "Raise fee_cap_sat_vb, or lower fee_floor_sat_vb",
+                ("fee_cap_sat_vb",),
+            )
+        return self
+
+
+class KeyKind(StrEnum):
+    """How a key is found."""
+
+    KEYFILE = "keyfile"
+    MNEMONIC = "mnemonic_file"
+    DEV_URI = "uri"
+
+
+class KeySource(Part):
+    """Where a signing key is; exactly one of `keyfile`, `mnemonic_file` and `uri` is set."""
+
+    keyfile: Secret | None = Field(None, description="A Bittensor keyfile, or credential:NAME")
+    password_file: Secret | None = Field(
+        None, description="Where the keyfile's password is; none: not encrypted"
+    )
+    mnemonic_file: Secret | None = Field(None, description="A file that holds the mnemonic")
+    uri: str | None = Field(None, description="A development key such as //Alice", repr=False)
+
+    @property
+    def kind(self) -> KeyKind:
+        """Which of the three it is."""
+        return next(kind for kind in KeyKind if getattr(self, kind.value) is not None)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        set_ones = [kind.value for kind in KeyKind if getattr(self, kind.value) is not None]
+        if len(set_ones) != 1:
+            problem = "names no key" if not set_ones else f"names {' and '.join(set_ones)}"
+            raise BadValue(problem, 'Write one of keyfile and mnemonic_file: { keyfile = "/path" }')
+        if self.password_file is not None and self.keyfile is None:
+            raise BadValue("belongs to a keyfile only", "Remove password_file", ("password_file",))
+        if self.keyfile is not None and self.keyfile.kind.value == "env":
+            raise BadValue("{value} is no file", "Name the keyfile's path, or credential:NAME", ("keyfile",))
+        if self.uri is not None and not self.uri.startswith("//"):
+            raise BadValue(
+                "is no development key", "Use a keyfile; only keys like //Alice may stand here", ("uri",)
+            )
+        return self
+
+
+class MinerSettings(Part):
+    """One miner: its hotkey, and the accounts that pay for it."""
+
+    name: Name = Field(description="What logs and commands call it")
+    hotkey: KeySource = Field(description="The key that marks, registered with the contract")
+    hotkey_address: Ss58 | None = Field(
+        None, description="The hotkey's address: the key is checked against it"
+    )
+    tao_key: KeySource | None = Field(None, description="The key that pays TAO; none: the hotkey pays")
+    tao_address: Ss58 | None = Field(
+        None, description="The quoted TAO address: the paying key is checked against it"
+    )
+    btc_address: str | None = Field(None, description="The quoted BTC address (bc1…), of the node's wallet")
+    btc_wallet: Name | None = Field(
+        None, description="The node's wallet, where it is another than [bitcoin] wallet"
+    )
+
+    @property
+    def payout_key(self) -> KeySource:
+        """The key that pays TAO."""
+        return self.tao_key or self.hotkey
+
+
+class LogSettings(Part):
+    """The log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is written"
+    )
+    format: Literal["json", "console"] = Field(
+        "json", description="'json' for machines, 'console' for people"
+    )
+
+
+class RecoverySettings(Part):
+    """The append-only log of every swap that put money at risk."""
+
+    path: FilePath | None = Field(None, description="The file; none: recovery.jsonl in the state folder")
+
+
+class Settings(BaseSettings):
+    """Everything the operator decides: one TOML file, with overrides from the environment."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    contract: ContractSettings
+    store: StoreSettings = StoreSettings()
+    limits: Limits = Limits()
+    retry: RetrySettings = RetrySettings()
+    bitcoin: BitcoinSettings | None = None
+    miners: Annotated[tuple[MinerSettings, ...], Field(min_length=1, max_length=256)]
+    log: LogSettings = LogSettings()
+    recovery: RecoverySettings = RecoverySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file; nothing else is read."""
+        return EnvironmentSource(settings_cls), init_settings
+
+    @property
+    def recovery_file(self) -> Path:
+        """The recovery log."""
+        return self.recovery.path or self.store.path / "recovery.jsonl"
+
+    @property
+    def chains(self) -> frozenset[Chain]:
+        """Chains that there is a node for."""
+        return frozenset(Chain) if self.bitcoin is not None else frozenset({Chain.TAO})
+
+    def miner(self, name: str) -> MinerSettings | None:
+        """The miner of that name."""
+        return next((miner for miner in self.miners if miner.name == name), None)
+
+    def wallet_of(self, miner: MinerSettings) -> str | None:
+        """Name of the Bitcoin wallet that pays for a miner; None where no BTC is paid."""
+        return None if self.bitcoin is None else miner.btc_wallet or self.bitcoin.wallet

@@ -1,0 +1,116 @@
+"""Leases: who may work on what, until when, by the database's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from miner.errors import InvariantBroken, LeaseLost
+from miner.model import Lease
+from miner.store.statements import leases as sql
+
+SAGA = "saga/"
+
+
+@dataclass(slots=True)
+class Owner:
+    """This process as a holder.
+
+    Attributes:
+        id: Random per process.
+        ttl_ms: How long a lease lasts from its newest heartbeat.
+        held: Resources whose lease this process was last known to hold; for telling what was lost.
+        asked: Whether it ever asked for one.
+    """
+
+    id: str
+    ttl_ms: int
+    held: set[str] = field(default_factory=set)
+    asked: bool = False
+
+    @property
+    def params(self) -> dict[str, object]:
+        """Parameters of the statements that take."""
+        self.asked = True
+        return {"p_owner": self.id, "p_ttl_ms": self.ttl_ms}
+
+
+def acquire(conn: Connection, owner: Owner, resource: str) -> Lease:
+    """Take or renew a lease; see `Store.acquire`."""
+    params = {**owner.params, "p_resource": resource}
+    row = conn.execute(sql.TAKE, params).one_or_none()
+    if row is None:
+        refuse(conn, owner.id, resource, unless_unknown=True)
+        try:
+            row = conn.execute(sql.TAKE_NEW, {**params, "p_saga": saga_id(resource)}).one()
+        except IntegrityError as exc:
+            raise InvariantBroken(f"a lease on {resource}, which does not exist") from exc
+    return Lease(resource, owner.id, row.epoch, row.expires_at_ms)
+
+
+def saga_id(resource: str) -> int | None:
+    """The saga that a resource is, if it is one."""
+    rest = resource.removeprefix(SAGA)
+    return int(rest) if rest != resource and rest.isdecimal() else None
+
+
+def refuse(conn: Connection, owner_id: str, resource: str, unless_unknown: bool = False) -> None:
+    """Raise with who holds a resource, and until when.
+
+    Args:
+        conn: Within the transaction that found it is not ours.
+        owner_id: Who asked.
+        resource: For what.
+        unless_unknown: Return where nobody ever had it.
+    """
+    row = conn.execute(sql.HOLDER, {"p_owner": owner_id, "p_resource": resource}).one_or_none()
+    if row is None and unless_unknown:
+        return
+    if row is None or row.owner is None:
+        raise LeaseLost(resource)
+    raise LeaseLost(resource, row.owner, row.expires_at_ms)
+
+
+def heartbeat(conn: Connection, owner: Owner) -> tuple[set[str], set[str]]:
+    """Extend what is held.
+
+    Returns:
+        What is held now, and what was held and is not: expired, or taken by another since.
+    """
+    conn.execute(sql.EXTEND, owner.params)
+    rows = conn.execute(sql.OWN, {"p_owner": owner.id}).all()
+    held = {row.resource for row in rows if row.held}
+    expired = {row.resource for row in rows if not row.held}
+    gone = sorted(owner.held - held - expired)
+    if gone:
+        expired |= set(conn.execute(sql.OTHERS, {"p_owner": owner.id, "p_resources": gone}).scalars())
+    return held, expired
+
+
+def take_sagas(conn: Connection, owner: Owner) -> set[str]:
+    """Take every saga to work on that nobody else holds.
+
+    Returns:
+        Resources of all sagas now held.
+    """
+    conn.execute(sql.TAKE_SAGAS, owner.params)
+    conn.execute(sql.TAKE_NEW_SAGAS, owner.params)
+    rows = conn.execute(sql.OWN, {"p_owner": owner.id})
+    return {row.resource for row in rows if row.held and row.saga_id is not None}
+
+
+def all_held(conn: Connection) -> list[Lease]:
+    """See `Store.leases`."""
+    return [Lease(*row) for row in conn.execute(sql.ALL_HELD)]
+
+
+def release_ended(conn: Connection, saga_id: int) -> None:
+    """Give back the lease of a saga, if it has ended with all its lanes."""
+    conn.execute(sql.RELEASE_ENDED, {"p_saga": saga_id})
+
+
+def release_all(conn: Connection, owner: Owner) -> None:
+    """Give everything back."""
+    conn.execute(sql.RELEASE_ALL, {"p_owner": owner.id})

@@ -1,0 +1,189 @@
+"""From a path to a checked file with the newest schema.
+
+A new file is made under another name and linked to its own only when it is whole, so a file that stands
+under the path and is empty was truncated, and is never taken for a first start.
+
+`quick_check` reads the whole file, so it runs where it is cheap (up to `CHECK_ALWAYS_BYTES`) or needed and
+bearable: after an unclean stop (a write-ahead log was left behind) up to `CHECK_UNCLEAN_BYTES`. Beyond that
+damage shows when a page is read, as `StoreDamaged`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, column, insert, inspect, select
+from sqlalchemy import table as sql_table
+
+from miner.errors import ConfigError, SchemaTooOld, StoreDamaged, StoreUnavailable
+from miner.store import dialect, folder
+from miner.store.schema import HEAD, REVISIONS, metadata
+
+CHECK_ALWAYS_BYTES = 4 * 1024 * 1024
+CHECK_UNCLEAN_BYTES = 256 * 1024 * 1024
+
+VERSION: Select[Any] = select(column("version_num")).select_from(sql_table("alembic_version"))
+"""The schema's version, as Alembic keeps it."""
+
+
+def path_of(url: str | Path) -> Path | None:
+    """The file that a URL or path names; None for a store in memory.
+
+    Raises:
+        ConfigError: The URL is of a database this version does not speak.
+    """
+    text = str(url)
+    if "://" not in text:
+        return Path(text).absolute()
+    scheme, _, rest = text.partition("://")
+    if scheme != "sqlite":
+        remedy = "Write a path, or sqlite:////absolute/path"
+        raise ConfigError("store.url", f"{scheme!r} is no database this version can use", remedy)
+    name = rest.removeprefix("/")
+    return Path(name).absolute() if name and name != ":memory:" else None
+
+
+def ensure_file(path: Path) -> None:
+    """Make sure of the folder, and create the file (0600) with its schema where there is none.
+
+    Raises:
+        StoreUnavailable: It cannot be made.
+        StoreDamaged: A file of no length stands there.
+    """
+    folder.prepare(path.parent)
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        _create(path)
+        return
+    except OSError as exc:
+        raise StoreUnavailable(f"{path}: {exc.strerror}") from exc
+    if size == 0:
+        raise dialect.damaged(path, "it is empty")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StoreUnavailable(f"{path} is not writable")
+
+
+def check(conn: Connection, path: Path | None) -> None:
+    """Check what was connected to, and bring its schema up to date.
+
+    Raises:
+        SchemaTooOld: A newer program wrote it.
+        StoreDamaged: It is damaged, or no store of this program.
+    """
+    if path is None:
+        with _writing(conn):
+            _fill(conn)
+        return
+    unclean = _left_open(path)
+    if dialect.application_id(conn) != dialect.APPLICATION_ID:
+        _refuse_foreign(conn, path)
+    dialect.use_wal(conn, path)
+    size = path.stat().st_size
+    if size <= (CHECK_UNCLEAN_BYTES if unclean else CHECK_ALWAYS_BYTES):
+        dialect.quick_check(conn, path)
+    bring_up_to_date(conn, path)
+
+
+def bring_up_to_date(conn: Connection, path: Path) -> None:
+    """Migrate where the schema is older than the program; Alembic is loaded only then."""
+    if _version(conn, path) == HEAD:
+        return
+    from miner.store.migrate import upgrade
+
+    with _writing(conn):
+        if _version(conn, path) != HEAD:  # another process may have been faster
+            upgrade(conn)
+
+
+def _version(conn: Connection, path: Path) -> str:
+    own = not conn.in_transaction()
+    if not inspect(conn).has_table("alembic_version"):
+        raise StoreDamaged(f"{path} holds no schema version: it is no store of this program")
+    version = str(conn.execute(VERSION).scalar_one_or_none())
+    if own:
+        conn.rollback()
+    if version not in REVISIONS:
+        raise SchemaTooOld(
+            f"{path} has schema {version}; this program knows up to {HEAD}. Install the newer program"
+        )
+    return version
+
+
+def _left_open(path: Path) -> bool:
+    with suppress(OSError):
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    return False
+
+
+def _refuse_foreign(conn: Connection, path: Path) -> None:
+    raise StoreDamaged(
+        f"{path} is a database, but no store of this program. Name another file in the configuration, "
+        "or restore the store from its backup"
+    )
+
+
+def _create(path: Path) -> None:
+    """Build the file aside and link it to its name; whoever loses the race uses the winner's."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        _build(draft)
+        _publish(draft, path)
+    except OSError as exc:
+        raise StoreUnavailable(f"{path} cannot be made: {exc.strerror}") from exc
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _build(draft: Path) -> None:
+    engine = dialect.sqlite_engine(draft, busy_timeout_s=5, clock=_wall_clock)
+    with dialect.translated(draft), engine.connect() as conn, _writing(conn):
+        _fill(conn)
+        dialect.stamp(conn)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    with suppress(FileExistsError):
+        try:
+            path.hardlink_to(draft)
+        except PermissionError:  # a file system without hard links
+            if not path.exists():
+                draft.rename(path)
+    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _fill(conn: Connection) -> None:
+    metadata.create_all(conn)
+    conn.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    conn.execute(insert(sql_table("alembic_version", column("version_num"))).values(version_num=HEAD))
+
+
+class _writing:  # noqa: N801 - reads as a phrase
+    """A transaction that takes the write lock as it begins."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    def __enter__(self) -> None:
+        self._conn.info[dialect.WRITES] = True
+        self._transaction = self._conn.begin()
+        self._transaction.__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        self._transaction.__exit__(*exc)
+        self._conn.info[dialect.WRITES] = False
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000

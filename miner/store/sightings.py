@@ -1,0 +1,108 @@
+"""What a look at the chain makes of a lane. A closed lane never changes again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from miner.errors import InvariantBroken
+from miner.model import (
+    AttemptKind,
+    Lane,
+    LanePurpose,
+    LaneState,
+    Sighting,
+    SightingKind,
+    TakerEffect,
+)
+from miner.store import lanes, leases, money
+from miner.store.rows import lane_of
+from miner.store.statements import lanes as sql
+
+_TAKEN_BY = {
+    TakerEffect.PAYS: LaneState.LANDED,
+    TakerEffect.PAYS_NOTHING: LaneState.TAKEN,
+    TakerEffect.AMBIGUOUS: LaneState.SIGNED,
+}
+_NAMED = frozenset({LaneState.IN_BLOCK, LaneState.LANDED})
+"""States that need a transaction and its block."""
+_LOCATED = _NAMED | {LaneState.REVERTED, LaneState.CANCELLED, LaneState.TAKEN}
+"""States whose transaction and block are kept."""
+
+
+def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
+    """See `Store.sight`.
+
+    A taker that pays, and is credited to another lane already, is held as ambiguous: one payout is
+    credited to one swap. A lane that has expired stays open: its slot is unused, and blocks those after it
+    until the same slot carries a fresh attempt or a filler. An `EXPIRED` sighting by a look that did not
+    know the newest attempt changes nothing.
+
+    Raises:
+        InvariantBroken: The sighting contradicts itself.
+    """
+    stored = lanes.newest(conn, lane.id)
+    if stored.state.closed or seen.at.height < stored.checked_height:
+        return stored
+    if seen.kind is SightingKind.EXPIRED and len(lane.attempts) < len(stored.attempts):
+        return stored
+    taker = _taker(conn, stored, seen)
+    state = state_after(stored, seen, taker)
+    row = conn.execute(sql.SIGHT, _values(stored, seen, state, taker)).one_or_none()
+    if row is None:  # another process, on a database that lets two write at a time
+        return lanes.newest(conn, lane.id)
+    if state is LaneState.LANDED:
+        money.capture(conn, stored.saga_id, stored.purpose)
+    if state.closed:
+        leases.release_ended(conn, stored.saga_id)
+    return lane_of(row, stored.attempts)
+
+
+def state_after(lane: Lane, seen: Sighting, taker: TakerEffect | None) -> LaneState:
+    """The state that a sighting leads an open lane to."""
+    if seen.kind is SightingKind.IN_BLOCK:
+        return _in_block(lane, seen)
+    if seen.kind is SightingKind.TAKEN:
+        return _TAKEN_BY[taker or TakerEffect.AMBIGUOUS]
+    return LaneState.SIGNED
+
+
+def _in_block(lane: Lane, seen: Sighting) -> LaneState:
+    own = lane.attempt(seen.txid) if seen.txid else None
+    kind = seen.kind_seen or (own and own.kind)
+    if not seen.final or kind is None:
+        return LaneState.IN_BLOCK
+    if kind is AttemptKind.FILLER:
+        return LaneState.CANCELLED
+    if seen.succeeded is None:
+        return LaneState.IN_BLOCK
+    return LaneState.LANDED if seen.succeeded else LaneState.REVERTED
+
+
+def _taker(conn: Connection, lane: Lane, seen: Sighting) -> TakerEffect | None:
+    if seen.kind is not SightingKind.TAKEN:
+        return None
+    effect = seen.taker or TakerEffect.AMBIGUOUS
+    if effect is not TakerEffect.PAYS or lane.purpose is LanePurpose.MARK or seen.txid is None:
+        return effect
+    others = [row for row in lanes.credited(conn, lane.chain, seen.txid) if row.id != lane.id]
+    return TakerEffect.AMBIGUOUS if others else effect
+
+
+def _values(lane: Lane, seen: Sighting, state: LaneState, taker: TakerEffect | None) -> dict[str, Any]:
+    located = state in _LOCATED
+    if state in _NAMED and (seen.txid is None or seen.block is None):
+        raise InvariantBroken(f"lane {lane.id} is said to be {state}, by no transaction or in no block")
+    return {
+        "p_id": lane.id,
+        "p_at": seen.at.height,
+        "state": state.value,
+        "closed": int(state.closed),
+        "txid": seen.txid if located else None,
+        "block_height": seen.block.height if located and seen.block else None,
+        "block_hash": seen.block.hash if located and seen.block else None,
+        "checked_height": seen.at.height,
+        "sighting": seen.kind.value,
+        "taker": taker and taker.value,
+    }

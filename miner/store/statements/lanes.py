@@ -1,0 +1,73 @@
+"""Lanes, their slots and their attempts."""
+
+from __future__ import annotations
+
+from sqlalchemy import exists, insert, null, or_, select, union, update
+
+from miner.model import LanePurpose, LaneState
+from miner.store.schema import attempts, lanes, slots
+from miner.store.statements.params import NO, many, number, text, word
+
+PAYING = (LanePurpose.PAYOUT.value, LanePurpose.IMPORTED.value)
+"""Purposes of lanes that pay, or have paid."""
+
+BY_ID = select(lanes).where(lanes.c.id.in_(many("ids")))
+OPEN = select(lanes).where(lanes.c.closed == NO).order_by(lanes.c.id)
+ATTEMPTS = (
+    select(attempts).where(attempts.c.lane_id.in_(many("ids"))).order_by(attempts.c.lane_id, attempts.c.seq)
+)
+
+ALLOT = insert(lanes).returning(lanes.c.id)
+TAKE_SLOT = insert(slots)
+SLOTS = select(slots.c.slot).where(slots.c.chain == text("chain"), slots.c.account == text("account"))
+WRITE_ATTEMPT = insert(attempts)
+FORGET_LOOK = update(lanes).where(lanes.c.id == number("lane")).values(sighting=null())
+"""The newest look did not know the newest attempt."""
+
+UNFREED_PAYOUT = (
+    select(lanes.c.id, lanes.c.slot, lanes.c.state)
+    .where(
+        lanes.c.saga_id == number("saga"),
+        lanes.c.purpose.in_(PAYING),
+        or_(lanes.c.closed == NO, lanes.c.state == LaneState.LANDED.value),
+    )
+    .limit(1)
+)
+"""A lane that may yet pay the saga's recipient, or has."""
+
+CREDITED = union(
+    select(lanes.c.saga_id, lanes.c.id, lanes.c.state, lanes.c.txid).where(
+        lanes.c.chain == text("chain"),
+        lanes.c.txid == text("txid"),
+        lanes.c.state == word(LaneState.LANDED),
+        lanes.c.purpose != word(LanePurpose.MARK),
+    ),
+    select(lanes.c.saga_id, lanes.c.id, lanes.c.state, lanes.c.txid)
+    .join(attempts, attempts.c.lane_id == lanes.c.id)
+    .where(
+        attempts.c.chain == text("chain"),
+        attempts.c.txid == text("txid"),
+        lanes.c.purpose.in_(PAYING),
+    ),
+)
+"""Lanes that a transaction has paid for, or was signed for."""
+
+SIGHT = (
+    update(lanes)
+    .where(
+        lanes.c.id == number("id"),
+        lanes.c.closed == NO,
+        lanes.c.checked_height <= number("at"),
+    )
+    .returning(*lanes.c)
+)
+"""Store a sighting. No row: the lane is closed, or has been looked at higher up."""
+
+PAYOUT_LANDED = exists().where(
+    lanes.c.saga_id == number("saga"), lanes.c.purpose.in_(PAYING), lanes.c.state == LaneState.LANDED.value
+)
+MARK_LANDED = exists().where(
+    lanes.c.saga_id == number("saga"),
+    lanes.c.purpose == LanePurpose.MARK.value,
+    lanes.c.state == LaneState.LANDED.value,
+)

@@ -1,0 +1,114 @@
+"""Reservations, outflow, and the accounts that spend."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from miner.model import LanePurpose, LaneState
+from miner.store.schema import accounts, lanes, reservations, slots
+from miner.store.statements.lanes import MARK_LANDED, PAYOUT_LANDED
+from miner.store.statements.params import NO, number, text, word
+
+RESERVED, CAPTURED, RELEASED = "reserved", "captured", "released"
+_WITHDRAWN = tuple(s.value for s in LaneState if s.closed and s is not LaneState.LANDED)
+
+_OF_SAGA = reservations.c.saga_id == number("saga")
+_PAYOUT_HELD = reservations.c.state == word(RESERVED)
+_MARK_HELD = reservations.c.mark_state == word(RESERVED)
+
+RESERVE = insert(reservations)
+RESERVE_AGAIN = update(reservations).where(_OF_SAGA)
+CAPTURE_PAYOUT = update(reservations).where(_OF_SAGA, _PAYOUT_HELD).values(state=CAPTURED)
+CAPTURE_MARK = update(reservations).where(_OF_SAGA, _MARK_HELD).values(mark_state=CAPTURED)
+RELEASE = (
+    update(reservations)
+    .where(_OF_SAGA)
+    .values(
+        state=case((_PAYOUT_HELD, RELEASED), else_=reservations.c.state),
+        mark_state=case((_MARK_HELD, RELEASED), else_=reservations.c.mark_state),
+    )
+)
+SETTLE = (
+    update(reservations)
+    .where(_OF_SAGA, or_(_PAYOUT_HELD, _MARK_HELD))
+    .values(
+        state=case(
+            (and_(_PAYOUT_HELD, PAYOUT_LANDED), CAPTURED),
+            (_PAYOUT_HELD, RELEASED),
+            else_=reservations.c.state,
+        ),
+        mark_state=case(
+            (and_(_MARK_HELD, MARK_LANDED), CAPTURED),
+            (_MARK_HELD, RELEASED),
+            else_=reservations.c.mark_state,
+        ),
+    )
+)
+"""What an ended saga still holds: captured where its lane landed, else released."""
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    return cast(func.coalesce(func.sum(column), 0), BigInteger)
+
+
+HELD = select(
+    select(_sum(reservations.c.amount + reservations.c.fee))
+    .where(
+        reservations.c.chain == text("chain"),
+        reservations.c.account == text("account"),
+        reservations.c.state == word(RESERVED),
+    )
+    .scalar_subquery()
+    + select(_sum(reservations.c.mark_fee))
+    .where(
+        reservations.c.mark_chain == text("chain"),
+        reservations.c.mark_account == text("account"),
+        reservations.c.mark_state == word(RESERVED),
+    )
+    .scalar_subquery()
+)
+OUTFLOW = select(_sum(lanes.c.amount)).where(
+    lanes.c.chain == text("chain"),
+    lanes.c.allotted_at_ms >= number("since"),
+    lanes.c.purpose == LanePurpose.PAYOUT.value,
+    lanes.c.state.not_in(_WITHDRAWN),
+)
+
+_ACCOUNT = and_(accounts.c.chain == text("chain"), accounts.c.account == text("account"))
+ACCOUNT = select(accounts).where(_ACCOUNT)
+ACCOUNTS = select(accounts).order_by(accounts.c.chain, accounts.c.account)
+ADD_ACCOUNT = insert(accounts)
+RAISE_HIGH_WATER = (
+    update(accounts).where(_ACCOUNT, accounts.c.high_water < number("next")).values(high_water=number("next"))
+)
+STOP = update(accounts).where(_ACCOUNT, accounts.c.stopped == "").values(stopped=text("why"))
+CLEAR = (
+    update(accounts).where(_ACCOUNT).values(stopped="", base=number("base"), high_water=number("high_water"))
+)
+
+_OF_ACCOUNT = and_(lanes.c.chain == text("chain"), lanes.c.account == text("account"))
+AWAITED = select(lanes.c.id).where(_OF_ACCOUNT, lanes.c.closed == NO).limit(1)
+"""A lane of the account that is open."""
+FORGET_SLOTS = delete(slots).where(
+    slots.c.chain == text("chain"),
+    slots.c.account == text("account"),
+    exists().where(
+        lanes.c.id == slots.c.lane_id,
+        lanes.c.nonce >= number("base"),
+        lanes.c.closed != NO,
+    ),
+)
+"""Slots that an account's earlier life used, after its nonce began again below them."""

@@ -1,0 +1,1 @@
+"""The real process on the real devnet: started, killed, restarted, and judged from the chains."""

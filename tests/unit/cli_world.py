@@ -1,0 +1,155 @@
+"""A store on disk with a swap in it, and the wiring that the command line needs, without any chain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from miner.amounts import Chain
+from miner.config import CheckLine, Settings, load
+from miner.errors import MinerError
+from miner.model import (
+    AccountRow,
+    Claim,
+    Discovery,
+    Head,
+    ImportedSend,
+    Ingest,
+    LanePurpose,
+    Lease,
+    Payment,
+    RecoveryEntry,
+    Reservation,
+    SagaPatch,
+    SignedTx,
+    Step,
+    Swap,
+    SwapStatus,
+)
+from miner.notify.recovery import read
+from miner.saga import Event
+from miner.store import SqlStore, parse_sent_cache
+from tests.unit.config_files import ALICE, BOB, write_settings
+
+T = TypeVar("T")
+GENESIS = "0x" + "11" * 32
+TAO = f"tao:{GENESIS}"
+CANARY = b"canary-signed-bytes" * 8
+CONTROL = "\x1b[31mred\u202e"
+
+
+def swap_of(number: int, **changes: Any) -> Swap:
+    values: dict[str, Any] = {
+        "id": number, "user": BOB, "miner": ALICE, "source_chain": "btc", "dest_chain": "tao",
+        "source_amount": 1_000_000, "dest_amount": 3_450_000_000, "tao_amount": 3_450_000_000,
+        "user_source_address": f"bc1{CONTROL}", "user_dest_address": BOB, "miner_source_address": "bc1miner",
+        "miner_dest_address": ALICE, "rate": "345", "source_tx_hash": "ab" * 32, "source_tx_block": 5,
+        "dest_tx_hash": "", "dest_tx_block": 0, "status": SwapStatus.ACTIVE, "initiated_block": 10,
+        "timeout_block": 100 + number, "fulfilled_block": 0, "completed_block": 0,
+    }  # fmt: skip
+    return Swap(**(values | changes))
+
+
+def signed(slot: str) -> SignedTx:
+    return SignedTx("0x" + "77" * 32, CANARY, 125_000, 20, 84, (slot,))
+
+
+async def fill(store: SqlStore) -> None:
+    """Swap 1 discovered, swap 2 signed and not landed, swap 3 held with a recovery entry."""
+    await store.bind(GENESIS, BOB)
+    watch = await store.acquire("watch")
+    found = tuple(Discovery(swap_of(number)) for number in (1, 2, 3))
+    await store.ingest(Ingest(None, (Head(20, "0x" + "20" * 32),), found), watch)
+    two, three = await store.saga(2), await store.saga(3)
+    assert two is not None
+    assert three is not None
+    payment = Payment(Chain.BTC, "ab" * 32, 5, "cd" * 32, 1_000_000, "ef" * 32)
+    two = await store.step(two, Step(event=Event.SOURCE_VERIFIED, patch=SagaPatch(payment=payment)))
+    reserve = Reservation(TAO, ALICE, 3_415_500_000, 10**7, ALICE, 5 * 10**6)
+    two = await store.step(two, Step(event=Event.INVENTORY_RESERVED, reserve=reserve))
+    claim = Claim(TAO, ALICE, LanePurpose.PAYOUT, signed, BOB, 3_415_500_000, nonce_floor=17)
+    await store.step(two, Step(event=Event.PAYOUT_SIGNED, claim=claim, payload={"raw_hex": CANARY.hex()}))
+    entry = RecoveryEntry("evidence_contradicts", "swap-miner show 3", {"amount": "1"})
+    patch = SagaPatch(reason="evidence_contradicts")
+    await store.step(three, Step(event=Event.HELD_FOR_OPERATOR, patch=patch, recovery=entry))
+    await store.account(TAO, ALICE, 0)
+    await store.stop_account(TAO, ALICE, f"nonce 9 is unexplained {CONTROL}")
+
+
+@dataclass
+class Wired:
+    """Stands in the place of `miner.app`: real store and files; nodes as the test says."""
+
+    checks: Sequence[CheckLine | MinerError] = ()
+    result: int | Exception = 0
+    held: Sequence[Lease] = ()
+    cleared: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    async def open_store(self, settings: Settings) -> SqlStore:
+        self.calls.append("open_store")
+        store = SqlStore(settings.store.file)
+        await store.open()
+        return store
+
+    async def run(self, settings: Settings) -> int:
+        self.calls.append(f"run {settings.miners[0].name}")
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+    async def preflight(self, settings: Settings) -> AsyncIterator[CheckLine]:
+        for line in self.checks:
+            if isinstance(line, MinerError):
+                raise line
+            yield line
+
+    async def leases(self, store: SqlStore) -> Sequence[Lease]:
+        return self.held
+
+    async def accounts(self, store: SqlStore) -> Sequence[AccountRow]:
+        return [await store.account(TAO, ALICE, 0)]
+
+    async def clear_account(
+        self, settings: Settings, store: SqlStore, account: str, actor: str
+    ) -> bool | None:
+        if account != ALICE:
+            return None
+        return await store.clear_account(TAO, account, 10, actor)
+
+    def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
+        found = read(settings.recovery_file)
+        return found.entries, found.damaged
+
+    def parse_sent_cache(self, path: Path) -> Sequence[ImportedSend]:
+        return parse_sent_cache(path.read_text(encoding="utf-8"), str(path))
+
+
+@dataclass
+class World:
+    """A folder with settings, and what to run commands with."""
+
+    config: Path
+    wired: Wired
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.config)
+
+    def with_store(self, work: Callable[[SqlStore], Awaitable[T]]) -> T:
+        async def doing() -> T:
+            store = SqlStore(self.settings.store.file)
+            await store.open()
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(doing())
+
+
+def world_in(folder: Path) -> World:
+    return World(write_settings(folder), Wired())
