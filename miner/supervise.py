@@ -15,7 +15,7 @@ from miner.errors import LeaseLost, MinerError, ReadFailed, StoreError
 from miner.lease import WATCH, LeaseKeeper
 from miner.model import Head, Lease
 from miner.ports import Clock, Heads, Node, RecoveryLog, Store, SwapContract, Tell
-from miner.settle import Settler
+from miner.settle import RoundReport, Settler
 from miner.sweep import SweepReconciler, write_recovery
 from miner.watch import FinalityViolation, Watcher
 
@@ -70,7 +70,7 @@ class Supervisor:
         self._heard = asyncio.Event()
         self._finalised_since = clock.monotonic()
         self._swept_at: int | None = None
-        self._done: Head | None = None
+        self._done: Heads | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish the round under way and return.
@@ -149,17 +149,23 @@ class Supervisor:
         report = await self._settler.round(heads, sweep=sweep, sends_stopped=stopped)
         await write_recovery(self._store, self._recovery)
         self._tell.ready(True, "")
-        if heads.finalised != self._done:
-            self._done = heads.finalised
+        self._told(heads, report)
+
+    def _told(self, heads: Heads, report: RoundReport) -> None:
+        """Progress is a new finalised head that was worked on; a round on the same heads is no news."""
+        done, self._done = self._done, heads
+        if done == heads:
+            return
+        if done is None or done.finalised != heads.finalised:
             self._tell.progress()
-            log.debug(
-                "round",
-                height=heads.finalised.height,
-                best=heads.best.height,
-                sagas=report.sagas,
-                lanes=report.lanes,
-                steps=report.steps,
-            )
+        log.debug(
+            "round",
+            height=heads.finalised.height,
+            best=heads.best.height,
+            sagas=report.sagas,
+            lanes=report.lanes,
+            steps=report.steps,
+        )
 
     def _sweep_is_due(self, finalised: Head) -> bool:
         return self._swept_at is None or finalised.height >= self._swept_at + self._pace.sweep_blocks

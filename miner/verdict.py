@@ -174,10 +174,11 @@ def _taken_ambiguously() -> Command:
 
 
 def _has_paid(lane: Lane) -> bool:
-    """Whether what is in a block pays the user; a filler on its way there does not."""
+    """Whether what is in a block pays the user; neither a filler nor a stranger in doubt does."""
     seen = lane.attempt(lane.txid) if lane.txid else None
     filler = seen is not None and seen.kind is AttemptKind.FILLER
-    return lane.state is LaneState.LANDED or (lane.state is LaneState.IN_BLOCK and not filler)
+    in_doubt = lane.taker is TakerEffect.AMBIGUOUS or (lane.state is LaneState.IN_BLOCK and filler)
+    return lane.state in LANDED and not in_doubt
 
 
 def _is_ours(lane: Lane, txid: str) -> bool:

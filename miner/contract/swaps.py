@@ -143,7 +143,7 @@ class SwapReads:
         except CallFailed as exc:
             log.warning("swaps_read_singly", ids=list(ids), height=at.height, why=exc.cause)
             return await self._singly(ids, at)
-        values = answer.value if isinstance(answer.value, list) else []
+        values = answer.value if isinstance(answer.value, list) and len(answer.value) <= len(ids) else []
         read = {swap_id: _decoded(swap_id, value, at) for swap_id, value in zip(ids, values, strict=False)}
         return read | await self._singly(ids[len(values) :], at)
 
@@ -174,5 +174,7 @@ def _decoded(swap_id: int | None, value: object, at: Head) -> Read:
 
 
 def _not_decoded(what: Undecoded, at: Head) -> Undecoded:
-    log.warning("swap_data_unreadable", swap_id=what.swap_id, miner=what.miner, height=at.height, why=what.why)
+    log.warning(
+        "swap_data_unreadable", swap_id=what.swap_id, miner=what.miner, height=at.height, why=what.why
+    )
     return what

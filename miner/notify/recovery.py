@@ -45,11 +45,11 @@ class Reading:
 
     Attributes:
         entries: Every whole line, oldest first.
-        damaged: Every line that is no entry: where it is and what is wrong with it.
+        damage: Every line that is no entry: where it is and what is wrong with it.
     """
 
     entries: tuple[Mapping[str, Any], ...] = ()
-    damaged: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
 
 class RecoveryFile:

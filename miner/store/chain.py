@@ -147,7 +147,7 @@ def _discover(
             note = journal.assigned(fresh[row.swap_id])
             _note(conn, owner, lease, row.id, 1, row.created_at_ms, INITIAL, note)
             made.append((row.swap_id, row.id))
-    grants = [{**owner.params, "p_resource": f"{leases.SAGA}{saga}", "p_saga": saga} for _, saga in made]
+    grants = [{**owner.taking(), "p_resource": f"{leases.SAGA}{saga}", "p_saga": saga} for _, saga in made]
     conn.execute(leases_sql.GRANT, grants)
     return sorted(made)
 

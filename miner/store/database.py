@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
-from miner.errors import StoreUnavailable
+from miner.errors import MinerError, StoreUnavailable
 from miner.store import opening
 from miner.store.dialect import WRITES, sqlite_engine, translated
 from miner.store.folder import identity
@@ -94,7 +93,9 @@ class Database:
                 conn.info[WRITES] = writes
                 with conn.begin():
                     return work(conn)
-            except DBAPIError:
+            except MinerError:
+                raise  # rolled back
+            except BaseException:
                 self._drop()  # whatever state it is in; the next call connects anew
                 raise
 

@@ -30,16 +30,15 @@ class Owner:
     held: set[str] = field(default_factory=set)
     asked: bool = False
 
-    @property
-    def params(self) -> dict[str, object]:
-        """Parameters of the statements that take."""
+    def taking(self) -> dict[str, object]:
+        """Parameters of the statements that take or extend."""
         self.asked = True
         return {"p_owner": self.id, "p_ttl_ms": self.ttl_ms}
 
 
 def acquire(conn: Connection, owner: Owner, resource: str) -> Lease:
     """Take or renew a lease; see `Store.acquire`."""
-    params = {**owner.params, "p_resource": resource}
+    params = {**owner.taking(), "p_resource": resource}
     row = conn.execute(sql.TAKE, params).one_or_none()
     if row is None:
         refuse(conn, owner.id, resource, unless_unknown=True)
@@ -79,7 +78,7 @@ def heartbeat(conn: Connection, owner: Owner) -> tuple[set[str], set[str]]:
     Returns:
         What is held now, and what was held and is not: expired, or taken by another since.
     """
-    conn.execute(sql.EXTEND, owner.params)
+    conn.execute(sql.EXTEND, owner.taking())
     rows = conn.execute(sql.OWN, {"p_owner": owner.id}).all()
     held = {row.resource for row in rows if row.held}
     expired = {row.resource for row in rows if not row.held}
@@ -95,8 +94,8 @@ def take_sagas(conn: Connection, owner: Owner) -> set[str]:
     Returns:
         Resources of all sagas now held.
     """
-    conn.execute(sql.TAKE_SAGAS, owner.params)
-    conn.execute(sql.TAKE_NEW_SAGAS, owner.params)
+    conn.execute(sql.TAKE_SAGAS, owner.taking())
+    conn.execute(sql.TAKE_NEW_SAGAS, owner.taking())
     rows = conn.execute(sql.OWN, {"p_owner": owner.id})
     return {row.resource for row in rows if row.held and row.saga_id is not None}
 

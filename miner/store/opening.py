@@ -13,7 +13,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from miner.store import dialect, folder
 from miner.store.schema import HEAD, REVISIONS, metadata
 
 CHECK_ALWAYS_BYTES = 4 * 1024 * 1024
-CHECK_UNCLEAN_BYTES = 256 * 1024 * 1024
+CHECK_UNCLEAN_BYTES = 128 * 1024 * 1024
 
 VERSION: Select[Any] = select(column("version_num")).select_from(sql_table("alembic_version"))
 """The schema's version, as Alembic keeps it."""
@@ -169,20 +170,15 @@ def _fill(conn: Connection) -> None:
     conn.execute(insert(sql_table("alembic_version", column("version_num"))).values(version_num=HEAD))
 
 
-class _writing:  # noqa: N801 - reads as a phrase
+@contextmanager
+def _writing(conn: Connection) -> Iterator[None]:
     """A transaction that takes the write lock as it begins."""
-
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-
-    def __enter__(self) -> None:
-        self._conn.info[dialect.WRITES] = True
-        self._transaction = self._conn.begin()
-        self._transaction.__enter__()
-
-    def __exit__(self, *exc: object) -> None:
-        self._transaction.__exit__(*exc)
-        self._conn.info[dialect.WRITES] = False
+    conn.info[dialect.WRITES] = True
+    try:
+        with conn.begin():
+            yield
+    finally:
+        conn.info[dialect.WRITES] = False
 
 
 def _wall_clock() -> int:

@@ -18,7 +18,14 @@ START_S = 60.0
 
 
 def write_config(
-    folder: Path, devnet: Devnet, *, miners: int | None = None, extra: str = "", lease_ttl_s: float = 3.0
+    folder: Path,
+    devnet: Devnet,
+    *,
+    miners: int | None = None,
+    extra: str = "",
+    lease_ttl_s: float = 3.0,
+    tao_margin: int = 9,
+    sweep_blocks: int = 10,
 ) -> Path:
     """A config for the devnet's miners in `folder`; its state goes to `folder/state`."""
     told = devnet.describe()
@@ -31,7 +38,7 @@ def write_config(
         f'genesis = "{told["chain"]["genesis_hash"]}"',
         "allow_dev_keys = true",
         "poll_interval_s = 1",
-        "sweep_interval_blocks = 10",
+        f"sweep_interval_blocks = {sweep_blocks}",
         "[store]",
         f'path = "{folder / "state"}"',
         f"lease_ttl_s = {lease_ttl_s}",
@@ -40,6 +47,7 @@ def write_config(
         'level = "debug"',
         "[limits.tao]",
         "source_confirmations = 1",
+        f"margin_blocks = {tao_margin}",
         "[limits.btc]",
         "source_confirmations = 2",
         "validators_extend_timeouts = true",
@@ -55,10 +63,10 @@ def write_config(
             f'cookie_file = "{cookie}"',
         ]
     lines.append(extra)
-    for miner in told["miners"][:miners]:
+    for index, miner in enumerate(told["miners"][:miners]):
         lines += [
             "[[miners]]",
-            f'name = "{miner["btc_wallet"]}"',
+            f'name = "miner-{index}"',
             f'hotkey = {{ uri = "{miner["uri"]}" }}',
             f'tao_address = "{miner["tao_address"]}"',
         ]
@@ -129,9 +137,9 @@ class Daemon:
         try:
             async with asyncio.timeout(timeout_s), self._news:
                 while True:
-                    for seen in range(seen, len(self.log)):
-                        if wanted(self.log[seen]):
-                            return self.log[seen]
+                    for line in self.log[seen:]:
+                        if wanted(line):
+                            return line
                     if self.log and self.log[-1].get("event") == "process_ended":
                         raise AssertionError(f"the daemon ended:\n{self.tail()}")
                     seen = len(self.log)
@@ -139,7 +147,9 @@ class Daemon:
         except TimeoutError:
             raise AssertionError(f"not seen within {timeout_s} s:\n{self.tail()}") from None
 
-    async def event(self, name: str, *, since: int = 0, timeout_s: float = START_S, **fields: Any) -> dict[str, Any]:
+    async def event(
+        self, name: str, *, since: int = 0, timeout_s: float = START_S, **fields: Any
+    ) -> dict[str, Any]:
         """The first line of an event with these fields."""
 
         def wanted(line: dict[str, Any]) -> bool:
@@ -154,7 +164,8 @@ class Daemon:
     async def followed(self, height: int, *, timeout_s: float = START_S) -> None:
         """Wait until a round on a finalised head at least this high has ended."""
         await self.until(
-            lambda line: line.get("event") == "round" and line.get("height", -1) >= height, timeout_s=timeout_s
+            lambda line: line.get("event") == "round" and line.get("height", -1) >= height,
+            timeout_s=timeout_s,
         )
 
     async def kill(self) -> None:

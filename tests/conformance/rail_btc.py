@@ -23,12 +23,15 @@ from miner.model import (
     Sighting,
     SightingKind,
 )
-from tests.devnet.bitcoin import PASSWORD, USER, BitcoinNode, btc
+from miner.ports import Rail
+from tests.devnet.bitcoin import PASSWORD, USER, BitcoinNode, btc, sats
+from tests.devnet.bitcoin_proxy import CountingProxy
+from tests.devnet.faults import Fault, FaultKind
 
 FINAL = 3
 """Confirmations that are final in these tests."""
 MAX_FEE = 200_000
-FEES = FeePolicy(floor=1_000, cap=50_000, fallback=5_000)
+FEES = FeePolicy(floor=5_000, cap=5_000, fallback=5_000)
 _names = itertools.count(1)
 
 
@@ -140,7 +143,7 @@ class World:
         """Spends a lane's anchor from outside, change to the bank; answers the id."""
         txid, vout = lane.slot.split(":")
         coin = await self.node.rpc("gettxout", txid, int(vout), False)
-        held = round(float(coin["value"]) * 1e8)
+        held = sats(coin["value"])
         change = held - sum(outputs_sat.values()) - fee_sat
         outputs = [{a: btc(s)} for a, s in outputs_sat.items()]
         outputs.append({await self.node.new_address("bank"): btc(change)})
@@ -170,12 +173,12 @@ class World:
         """Ids in the node's mempool."""
         return list(await self.node.rpc("getrawmempool"))
 
-    async def forget(self, lane: Lane) -> None:
+    async def forget(self) -> None:
         """Makes the node lose its mempool; wallets do not send again by themselves until `remember`."""
-        self._usual = self.node._options
+        self._usual = self._usual or self.node._options
         self.node._options = (*self._usual, "-persistmempool=0", "-walletbroadcast=0")
-        await self.node.restart()
-        assert lane.latest.tx.txid not in await self.pool()
+        await self.node.restart()  # with the mempool on disk read no more
+        assert await self.pool() == []
 
     async def remember(self) -> None:
         """Ends `forget`."""
@@ -189,6 +192,113 @@ async def btc_session() -> AsyncIterator[BitcoinNode]:
     """One node for all tests. Use `world`."""
     async with await BitcoinNode.start() as node:
         yield node
+
+
+class RememberingRail(BitcoinRail):
+    """Leaves alone, besides what it is told, what it has given out: the suite names no taken slots."""
+
+    given: frozenset[str] = frozenset()
+
+    async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
+        claim = await super().prepare(order, {*taken, *self.given}, after)
+        assert claim.anchor is not None
+        self.given |= {*claim.sign(claim.anchor).spends}
+        return claim
+
+
+@dataclass
+class BtcHarness:
+    """`RailHarness` for Bitcoin. The rail has a proxy of its own, so that it can be cut off."""
+
+    world: World
+    proxy: CountingProxy
+    rail: Rail
+    account: str
+
+    @classmethod
+    async def make(cls, node: BitcoinNode, folder: Path) -> BtcHarness:
+        world = await World.make(node, folder)
+        for _ in range(6):
+            await node.fund(world.address, 5_000_000)
+        await world.rail.close()
+        proxy = CountingProxy(node.direct_url)
+        await proxy.start()
+        made = cls(world, proxy, world.rail, world.address)
+        made.rail = made.make_rail(RememberingRail)
+        await made.rail.connect()
+        return made
+
+    def make_rail(self, kind: type[BitcoinRail] = BitcoinRail) -> BitcoinRail:
+        rpc = rpc_to(self.world.node, self.world.folder, self.proxy.port)
+        network, accounts = Network.named("regtest"), {self.account: self.world.wallet}
+        options: dict[str, Any] = {"max_fee": MAX_FEE, "fees": FEES, "final_confirmations": FINAL}
+        return kind(rpc, network, accounts, self.world.clock, **options)
+
+    async def close(self) -> None:
+        await self.rail.close()
+        await self.proxy.stop()
+        await self.world.remember()
+
+    async def new_rail(self) -> BitcoinRail:
+        rail = self.make_rail()
+        await rail.connect()
+        return rail
+
+    async def new_address(self) -> str:
+        return await self.world.node.new_address(self.world.user_wallet)
+
+    async def balance(self, address: str) -> int:
+        told = await self.world.node.rpc("scantxoutset", "start", [f"addr({address})"])
+        return sats(told["total_amount"])
+
+    def max_fee(self) -> int:
+        return MAX_FEE
+
+    async def allot(self, claim: Claim) -> str:
+        assert claim.anchor is not None
+        return claim.anchor
+
+    async def blocks(self, count: int = 1) -> None:
+        await self.world.node.mine(count)
+
+    async def finalise(self) -> None:
+        await self.world.node.mine(FINAL)
+
+    async def fork(self, depth: int) -> None:
+        await self.world.node.reorganise(depth, blocks=depth, empty=True)
+        await self.empty_pool()
+
+    async def empty_pool(self) -> None:
+        await self.world.forget()
+
+    async def lose_reply(self) -> None:
+        self.proxy.fault(Fault("sendrawtransaction", FaultKind.CLOSE, count=1))
+
+    async def cut_off(self) -> None:
+        await self.proxy.stop()
+
+    async def reconnect(self) -> None:
+        port = self.proxy.port
+        self.proxy = CountingProxy(self.world.node.direct_url)
+        await self.proxy.start(port)
+
+    async def rival(self, lane: Lane, pays: int) -> str:
+        txid = await self.world.rival(lane, {lane.recipient: pays} if pays else {})
+        await self.blocks()
+        return txid
+
+    async def user_pays(self, amount: int) -> PaymentClaim:
+        txid = await self.world.user_pays(amount)
+        await self.blocks()
+        return await self.world.claim(txid, amount)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def btc_harness(btc_session: BitcoinNode, tmp_path: Path) -> AsyncIterator[BtcHarness]:
+    """A funded account of its own, and a rail that has connected."""
+    made = await BtcHarness.make(btc_session, tmp_path)
+    yield made
+    await made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -17,6 +17,7 @@ from miner.chains.substrate.lanes import Lanes
 from miner.chains.substrate.link import Limits
 from miner.chains.substrate.node import SubstrateNode
 from miner.chains.tao import TaoRail
+from miner.errors import ReadFailed
 from miner.model import Claim, Lane, PaymentClaim
 from tests.devnet import accounts
 from tests.devnet.chain import ContractsChain
@@ -25,7 +26,7 @@ from tests.devnet.substrate import Substrate
 
 LAG = 3
 """Blocks between best and finalised head in these tests."""
-LIMITS = Limits(connect_s=2.0, reply_s=5.0, stall_s=60.0, silence_s=5.0)
+LIMITS = Limits(connect_s=1.0, reply_s=10.0, stall_s=60.0, silence_s=5.0)
 MAX_FEE = 1_000_000
 OURS, OUR_HOTKEY, USER = "//miner/0", "//miner/1", 0
 _addresses = itertools.count(1)
@@ -126,7 +127,8 @@ class TaoHarness:
 
     async def cut_off(self) -> None:
         await self.chain.disconnect(down=True)
-        await asyncio.sleep(0)
+        with suppress(ReadFailed):
+            await self.node.hash_at(0)  # the loss is noticed
 
     async def reconnect(self) -> None:
         await self.chain.disconnect()

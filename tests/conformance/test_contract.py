@@ -5,13 +5,10 @@ What it reads is compared with what substrate-interface reads, which shares no c
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -23,21 +20,15 @@ from miner.contract import Contract, load
 from miner.contract.calls import CallFailed
 from miner.errors import ConfigError, ReadFailed, Refused
 from miner.model import (
-    Attempt,
-    AttemptKind,
-    Claim,
-    ContractEvent,
     Ending,
     EndingKind,
     Head,
-    Lane,
-    LaneState,
     Mark,
     SwapStatus,
 )
+from tests.conformance.contract_bench import TXID, Bench, WallClock
 from tests.devnet import accounts, paths
 from tests.devnet.contract import TAO
-from tests.devnet.terms import ChainName, Request
 from tests.devnet.world import Devnet
 from tests.unit import contract_reference as ref
 
@@ -46,109 +37,13 @@ pytestmark = [
     pytest.mark.keeps_sockets("the devnet's own client pools connections"),
 ]
 
-TXID = "0x" + "ab" * 32
 MINERS = 4
-
-
-class WallClock:
-    """Real time: the chain is a process."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chain_with_contract() -> AsyncIterator[Devnet]:
     async with await Devnet.start(miners=MINERS, bitcoin=False, users=4) as devnet:
         yield devnet
-
-
-@dataclass
-class Bench:
-    """The adapter under test beside the devnet that is driven."""
-
-    devnet: Devnet
-    node: SubstrateNode
-    lanes: Lanes
-    contract: Contract
-    whole: bool
-
-    @property
-    def miner(self) -> str:
-        return self.hotkey(0)
-
-    def hotkey(self, index: int) -> str:
-        return str(self.devnet.miners[index].hotkey.ss58_address)
-
-    async def head(self) -> Head:
-        told = await self.devnet.chain.heads()
-        return Head(told.number, told.hash)
-
-    async def head_at(self, height: int) -> Head:
-        block_hash = await self.devnet.chain.block_hash(height)
-        assert block_hash is not None
-        return Head(height, block_hash)
-
-    async def events(self, since: int) -> list[ContractEvent]:
-        """Events of the blocks above a height, but for votes."""
-        found: list[ContractEvent] = []
-        for height in range(since + 1, (await self.head()).height + 1):
-            found += (await self.contract.facts(await self.head_at(height))).events
-        return [event for event in found if event.name != "VoteCast"]
-
-    async def open_swap(self, index: int = 0, **changes: Any) -> int:
-        """Have the validators vote a swap of a miner in; answers its id."""
-        (swap_id,) = await self.open_swaps([index], **changes)
-        return swap_id
-
-    async def open_swaps(self, indices: Sequence[int], **changes: Any) -> list[int]:
-        """The same for many, all in one block."""
-        first = await self.devnet.contract.next_swap_id()
-        messages = []
-        for swap_id, index in enumerate(indices, first):
-            hotkey, user = self.hotkey(index), str(accounts.user(index).ss58_address)
-            request = replace(
-                Request(
-                    hotkey, user, ChainName.BTC, ChainName.TAO, 3_450_000_000, 1_000_000, 3_450_000_000,
-                    f"bcrt1quser{index}", user, f"bcrt1qminer{index}", hotkey, "345",
-                ),
-                **changes,
-            )  # fmt: skip
-            votes = [
-                ("vote_reserve", request.reserve_args()),
-                ("vote_initiate", request.initiate_args(f"{swap_id:064x}", 7)),
-            ]
-            voters = self.devnet.contract.validators[: self.devnet.contract.quorum]
-            messages += [(voter, label, args) for label, args in votes for voter in voters]
-        await self.devnet.contract.execute(messages)
-        return list(range(first, first + len(indices)))
-
-    def mark(self, swap_id: int, **changes: Any) -> Mark:
-        return replace(Mark(self.miner, swap_id, TXID, 9, 3_450_000_000), **changes)
-
-    async def land(self, *claims: tuple[Claim, int]) -> list[Lane]:
-        """Sign claims for nonces, have one block include them, and answer their lanes as they then stand."""
-        lanes = []
-        for claim, nonce in claims:
-            tx = claim.sign(str(nonce))
-            attempts = (Attempt(0, AttemptKind.MARK, tx, 0),)
-            lanes.append(
-                Lane(
-                    nonce + 1, claim.chain, claim.account, str(nonce), claim.purpose, 1, claim.recipient, 0,
-                    LaneState.SIGNED, attempts, earliest_birth=tx.birth or 0,
-                )
-            )  # fmt: skip
-            await self.contract.broadcast(lanes[-1])
-        await self.devnet.chain.new_block()
-        return [replace(lane, block=await self.head()) for lane in lanes]
-
-    async def requests(self) -> int:
-        """Requests of the adapter since this was last asked."""
-        told = await self.devnet.chain.requests(reset=True)
-        return sum(count for method, count in told.items() if not method.startswith("chain_"))
 
 
 def metadata_file(folder: Path, whole: bool) -> Path:
@@ -159,7 +54,11 @@ def metadata_file(folder: Path, whole: bool) -> Path:
     return path
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["whole", "field"])
+both = pytest.mark.parametrize("bench", [True, False], ids=["whole", "field"], indirect=True)
+"""With the metadata as it is, and without the messages that the contract in the field lacks."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def bench(
     chain_with_contract: Devnet, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Bench]:
@@ -168,13 +67,15 @@ async def bench(
     try:
         await node.connect()
         lanes = Lanes(node, Keyring(from_uri(f"//miner/{i}", devnet=True) for i in range(MINERS)))
-        metadata = load(metadata_file(tmp_path, request.param))
+        whole = getattr(request, "param", True)
+        metadata = load(metadata_file(tmp_path, whole))
         contract = Contract(node, lanes, metadata, chain_with_contract.contract.address)
-        yield Bench(chain_with_contract, node, lanes, contract, request.param)
+        yield Bench(chain_with_contract, node, lanes, contract, whole)
     finally:
         await node.close()
 
 
+@both
 async def test_a_contract_without_swaps(bench: Bench) -> None:
     at = await bench.head()
     info = await bench.devnet.contract.substrate.query("Contracts", "ContractInfoOf", bench.contract.address)
@@ -194,6 +95,7 @@ async def test_a_contract_without_swaps(bench: Bench) -> None:
     assert await bench.contract.outcome(1, at) is None
 
 
+@both
 async def test_swaps_read_as_another_implementation_reads_them(bench: Bench) -> None:
     texts = {"user_dest_address": "Ü₿\U0001f600" + "x" * 100, "rate": "0", "miner_source_address": "é" * 64}
     ids = [await bench.open_swap(0, source_amount=2**128 - 1, dest_amount=0, **texts)]
@@ -222,6 +124,7 @@ async def test_reads_are_of_the_block_they_name(bench: Bench) -> None:
         await bench.contract.swaps([swap_id], Head(5, "0x" + "12" * 32))
 
 
+@both
 async def test_a_swap_from_its_reservation_to_its_completion(bench: Bench) -> None:
     start = (await bench.head()).height
     swap_id = await bench.open_swap()
@@ -252,6 +155,7 @@ async def test_a_swap_from_its_reservation_to_its_completion(bench: Bench) -> No
     assert await bench.contract.outcome(swap_id, end) == (completed if bench.whole else None)
 
 
+@both
 async def test_a_swap_that_times_out(bench: Bench) -> None:
     await bench.devnet.contract.set_timeout(10)
     swap_id = await bench.open_swap()
@@ -337,7 +241,7 @@ async def test_a_miner_who_cannot_pay_for_what_its_mark_stores(bench: Bench) -> 
 
     metadata = ref.metadata(ref.document())
     naming = Contract(bench.node, bench.lanes, metadata, bench.contract.address, error_name=name)
-    with pytest.raises(CallFailed, match="INSUFFICIENT_BALANCE: .*StorageDepositNotEnoughFunds"):
+    with pytest.raises(CallFailed, match=r"INSUFFICIENT_BALANCE: .*StorageDepositNotEnoughFunds"):
         await naming.try_mark(bench.mark(swap_id), await bench.head())
 
 
@@ -394,6 +298,7 @@ async def test_a_changed_setting_is_seen(bench: Bench) -> None:
     assert (await bench.contract.terms(at)).halted is True
 
 
+@both
 async def test_many_open_swaps_of_one_miner(bench: Bench) -> None:
     owner = str(accounts.owner().ss58_address)
     await bench.devnet.contract.execute([(owner, "set_max_active_swaps", {"count": 12})])
@@ -404,6 +309,7 @@ async def test_many_open_swaps_of_one_miner(bench: Bench) -> None:
     assert found == list(range(1, 13))
 
 
+@both
 async def test_what_reads_cost(bench: Bench) -> None:
     ids = await bench.open_swaps(range(MINERS))
     at = await bench.head()

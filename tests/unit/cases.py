@@ -220,19 +220,20 @@ class Case:
 
 
 def told(cases: list[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "case", cases, ids=[c.outcome.replace(" ", "-") + f"-in-{c.state}" for c in cases]
-    )
+    """One test a case, named by its outcome and state."""
+    return pytest.mark.parametrize("case", cases, ids=[f"{case.outcome}-{case.state}" for case in cases])
 
 
 def check(case: Case) -> Command:
+    """The command for the case, which is the one it tells."""
     command = decide(a_saga(case.state, **case.saga), a_tick(case.height, **case.tick), POLICY)
-    assert (command.do, command.event) == (case.do, case.event)
-    assert (command.recovery.cause if command.recovery else "") == case.recovery
-    if command.recovery:
-        assert command.recovery.what_to_do
+    cause = command.recovery.cause if command.recovery else ""
+    found, wanted = (command.do, command.event, cause), (case.do, case.event, case.recovery)
+    assert found == wanted, f"{case.outcome}: {found} instead of {wanted}"
+    assert command.recovery is None or command.recovery.what_to_do
     return command
 
 
 def due(*lanes: int) -> dict[str, Any]:
+    """Changes of a moment at which these lanes are due for a broadcast."""
     return {"due": frozenset(lanes)}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from miner import app
 from miner.amounts import Chain
 from miner.config import CheckLine, Settings, load
 from miner.errors import MinerError
@@ -29,9 +30,9 @@ from miner.model import (
     Swap,
     SwapStatus,
 )
-from miner.notify.recovery import read
+from miner.ports import Store
 from miner.saga import Event
-from miner.store import SqlStore, parse_sent_cache
+from miner.store import SqlStore
 from tests.unit.config_files import ALICE, BOB, write_settings
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ async def fill(store: SqlStore) -> None:
 
 @dataclass
 class Wired:
-    """Stands in the place of `miner.app`: real store and files; nodes as the test says."""
+    """`miner.app` with its store and files; where it would ask a node, what the test says."""
 
     checks: Sequence[CheckLine | MinerError] = ()
     result: int | Exception = 0
@@ -89,11 +90,9 @@ class Wired:
     cleared: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
-    async def open_store(self, settings: Settings) -> SqlStore:
+    async def open_store(self, settings: Settings) -> Store:
         self.calls.append("open_store")
-        store = SqlStore(settings.store.file)
-        await store.open()
-        return store
+        return await app.open_store(settings)
 
     async def run(self, settings: Settings) -> int:
         self.calls.append(f"run {settings.miners[0].name}")
@@ -107,25 +106,22 @@ class Wired:
                 raise line
             yield line
 
-    async def leases(self, store: SqlStore) -> Sequence[Lease]:
-        return self.held
+    async def leases(self, store: Store) -> Sequence[Lease]:
+        return [*self.held, *await app.leases(store)]
 
-    async def accounts(self, store: SqlStore) -> Sequence[AccountRow]:
-        return [await store.account(TAO, ALICE, 0)]
+    async def accounts(self, store: Store) -> Sequence[AccountRow]:
+        return await app.accounts(store)
 
-    async def clear_account(
-        self, settings: Settings, store: SqlStore, account: str, actor: str
-    ) -> bool | None:
+    async def clear_account(self, settings: Settings, store: Store, account: str, actor: str) -> bool | None:
         if account != ALICE:
             return None
         return await store.clear_account(TAO, account, 10, actor)
 
     def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
-        found = read(settings.recovery_file)
-        return found.entries, found.damaged
+        return app.read_recovery(settings)
 
     def parse_sent_cache(self, path: Path) -> Sequence[ImportedSend]:
-        return parse_sent_cache(path.read_text(encoding="utf-8"), str(path))
+        return app.parse_sent_cache(path)
 
 
 @dataclass

@@ -108,9 +108,13 @@ class Reference:
 
     def __init__(self, told: Document) -> None:
         self._config = _config(json.dumps(told["types"]))
+        self._written: dict[tuple[int, str], bytes] = {}
 
     def encode(self, type_id: int, value: object) -> bytes:
-        return bytes(self._config.create_scale_object(f"ink::{type_id}").encode(value).data)
+        key = type_id, repr(value)
+        if key not in self._written:
+            self._written[key] = bytes(self._config.create_scale_object(f"ink::{type_id}").encode(value).data)
+        return self._written[key]
 
     def decode(self, type_id: int, data: bytes) -> Any:
         return self._config.create_scale_object(f"ink::{type_id}", ScaleBytes(data)).decode()
@@ -155,6 +159,7 @@ def swap_data(swap_id: int = 1, **changes: object) -> dict[str, object]:
     return plain | changes
 
 
+@cache
 def compact(value: int) -> bytes:
     """Compact by scalecodec."""
     return bytes(RuntimeConfigurationObject().create_scale_object("Compact<u128>").encode(value).data)

@@ -52,8 +52,7 @@ class Ran:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = world_in(tmp_path)
-    monkeypatch.setitem(sys.modules, "miner.app", made.wired)
-    monkeypatch.setattr(miner, "app", made.wired, raising=False)
+    monkeypatch.setattr(miner, "app", made.wired)
     monkeypatch.setenv("SWAP_MINER_CONFIG", str(made.config))
     monkeypatch.setenv("COLUMNS", "240")
     monkeypatch.chdir(tmp_path)

@@ -141,8 +141,13 @@ async def test_a_node_that_does_not_answer_is_no_refusal() -> None:
 )
 async def test_a_mark_that_cannot_be_written_is_a_bug(change: dict[str, Any]) -> None:
     mark = replace(MARK, **change)
+    bench = Bench()
     with pytest.raises(InvariantBroken, match="mark of swap 7"):
-        await Bench().contract.try_mark(mark, AT)
+        await bench.contract.try_mark(mark, AT)
+    if "miner" not in change:
+        await bench.dry_run(OK)
+        with pytest.raises(InvariantBroken, match="mark of swap 7"):
+            await bench.contract.prepare_mark(mark)
 
 
 # claims

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -93,7 +94,7 @@ def test_a_field_that_does_not_read_is_an_error(name: str, value: str) -> None:
 def test_the_terms_are_all_but_what_the_contract_may_change(name: str) -> None:
     swap = a_swap()
     value = getattr(swap, name)
-    other: object = SwapStatus.FULFILLED if name == "status" else value + type(value)(1)
+    other: Any = SwapStatus.FULFILLED if name == "status" else value + type(value)(1)
     changed = replace(swap, **{name: other})
     assert (changed.terms() == swap.terms()) is (name in CHANGING)
 

@@ -72,7 +72,7 @@ async def test_at_once_from_several_writers(path: Path) -> None:
     await asyncio.gather(*(log.append(pending(number)) for number in range(8) for log in logs))
     reading = read(path)
     assert sorted(entry["id"] for entry in reading.entries) == list(range(8))
-    assert reading.damaged == ()
+    assert reading.damage == ()
 
 
 def test_the_same_id_of_a_new_store_is_another_entry(path: Path) -> None:
@@ -97,10 +97,10 @@ def test_a_torn_line_is_set_aside_and_written_again(path: Path, cut: int) -> Non
     put(RecoveryFile(path), pending(2))
     torn = path.read_bytes()[:-cut]
     path.write_bytes(torn)
-    assert "torn" in read(path).damaged[0]
+    assert "torn" in read(path).damage[0]
     put(RecoveryFile(path), pending(2))
     assert [entry["id"] for entry in read(path).entries] == [1, 2]
-    assert read(path).damaged == ()
+    assert read(path).damage == ()
     assert path.with_name("recovery.jsonl.torn-1").read_bytes() == torn[len(whole) :]
 
 
@@ -128,8 +128,8 @@ def test_damage_in_the_middle_is_told_and_kept(path: Path) -> None:
     assert path.read_bytes().startswith(damage)
     reading = read(path)
     assert len(reading.entries) == 1
-    assert [line.split(":")[0] for line in reading.damaged] == [f"line {n}" for n in range(1, 6)]
-    assert reading.damaged[0].endswith("no JSON")
+    assert [line.split(":")[0] for line in reading.damage] == [f"line {n}" for n in range(1, 6)]
+    assert reading.damage[0].endswith("no JSON")
 
 
 def test_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,6 +211,6 @@ def test_any_entry_is_one_line_that_reads_back(cause: str, number: int, detail: 
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_read(raw: bytes) -> None:
     reading = parse(raw)
-    assert len(reading.entries) + len(reading.damaged) == len(raw.split(b"\n")) - (
+    assert len(reading.entries) + len(reading.damage) == len(raw.split(b"\n")) - (
         raw.endswith(b"\n") or not raw
     )

@@ -13,6 +13,8 @@ from miner.chains.bitcoin.rpc import WALLET_NOT_LOADED, RpcError, understanding
 from miner.errors import ConfigError, ReadFailed, Refused
 
 _WHERE = "bitcoin.accounts"
+_OLDEST = 280_000
+"""First version (`getnetworkinfo`) whose wallets keep the order of given inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +81,27 @@ class Accounts:
 
 
 async def check_node(node: Node, network: Network) -> None:
-    """Check that the node is of the network and has caught up.
+    """Check that the node is of the network, recent, and has caught up.
 
     Raises:
-        ConfigError: It is of another network.
+        ConfigError: It is of another network, or too old.
         ReadFailed: It did not answer, or is still catching up.
     """
     genesis = await node.hash_at(0)
     info = await node.rpc.read("getblockchaininfo")
+    software = await node.rpc.read("getnetworkinfo")
     with understanding("the node's state"):
         chain, syncing = str(info["chain"]), bool(info["initialblockdownload"])
         behind = int(info["headers"]) - int(info["blocks"])
+        version = int(software["version"])
     if genesis != network.genesis or chain != network.node_name:
         problem = f"{node.rpc!r} is of the network {chain!r}, wanted is {network.name!r}"
         raise ConfigError(
             "bitcoin.network", problem, "Name the node's network, or point bitcoin.url elsewhere."
         )
+    if version < _OLDEST:
+        problem = f"{node.rpc!r} runs version {version}, which mixes up the order of inputs"
+        raise ConfigError("bitcoin.url", problem, "Run Bitcoin Core or Knots 28 or later.")
     if syncing:
         raise ReadFailed(
             "the Bitcoin chain", f"the node is still catching up, {behind} blocks or more are missing"

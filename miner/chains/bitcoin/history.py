@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
 
 from miner.chains.bitcoin.accounts import Account, Accounts
 from miner.chains.bitcoin.addresses import canonical_txid, script_of
@@ -20,8 +21,23 @@ from miner.model import (
     TakerEffect,
 )
 
+ADOPTED = "adopted:"
+"""Prefix of the slot of a payout that was made outside and credited to a swap; its id follows."""
 _NEAR = 144
 """Blocks below the told height in which another program's payout is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Explained:
+    """How far a history was explained.
+
+    Attributes:
+        until: Hash of the block up to which it was.
+        by: The slots that did it; where one of them is not told any more, all is looked at again.
+    """
+
+    until: str
+    by: frozenset[str]
 
 
 class History:
@@ -32,7 +48,7 @@ class History:
         self._accounts = accounts
         self._network = network
         self._final = final_confirmations
-        self._explained: dict[tuple[str, int], str] = {}
+        self._explained: dict[tuple[str, int], _Explained] = {}
 
     async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
         """See `Rail.unexplained`.
@@ -42,13 +58,22 @@ class History:
         """
         account = self._accounts.get(row.account)
         key = (account.address, row.base)
-        since = self._explained.get(key) or await self._block_at(row.base)
-        ids, last = await self._node.wallet_spends(account.wallet, since, self._final)
+        known = self._explained.get(key)
+        if known is None or not known.by.issubset(slots):
+            known = _Explained(await self._block_at(row.base), frozenset())
+        ids, last = await self._node.wallet_spends(account.wallet, known.until, self._final)
         words: list[str] = []
+        by: set[str] = set(known.by)
         for txid in sorted(ids):
-            words += await self._strays(account, txid, slots)
+            told = await self._spend(account, txid)
+            if told.confirmations < 0 or told.abandoned:
+                continue
+            if ours := {slot for slot in (*map(str, told.tx.spends), f"{ADOPTED}{txid}") if slot in slots}:
+                by |= ours
+            else:
+                words += await self._stray(account, told)
         if not words:
-            self._explained[key] = last
+            self._explained[key] = _Explained(last, frozenset(by))
         return words
 
     async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
@@ -87,15 +112,16 @@ class History:
             SightingKind.IN_BLOCK, head, txid, told.block, True, succeeded=True, kind_seen=AttemptKind.PAYMENT
         )
 
-    async def _strays(self, account: Account, txid: str, slots: Collection[str]) -> Sequence[str]:
+    async def _spend(self, account: Account, txid: str) -> WalletTx:
         told = await self._node.wallet_tx(account.wallet, txid)
         if told is None:
             raise ReadFailed(f"transaction {txid}", f"wallet {account.wallet} listed it and does not know it")
-        if told.confirmations < 0 or told.abandoned or any(str(spent) in slots for spent in told.tx.spends):
-            return ()
+        return told
+
+    async def _stray(self, account: Account, told: WalletTx) -> Sequence[str]:
         where = f"in block {told.block.height}" if told.block is not None else "unconfirmed"
         return [
-            f"{txid} ({where}) spends {spent} of {account.address}, and no lane does"
+            f"{told.tx.txid} ({where}) spends {spent} of {account.address}, and no lane does"
             async for spent in self._own_coins(account, told)
         ]
 

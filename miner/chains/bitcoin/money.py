@@ -46,8 +46,8 @@ def fee_at(rate: int, vsize: int) -> int:
 
 def _decimal(number: object) -> Decimal:
     if isinstance(number, bool) or not isinstance(number, Decimal | int):
-        raise ValueError(f"{number!r} is no number")
+        raise ValueError(f"{str(number)[:40]!r} is no number")
     value = Decimal(number)
     if not value.is_finite():
-        raise ValueError(f"{number!r} is no number")
+        raise ValueError(f"{str(number)[:40]!r} is no number")
     return value

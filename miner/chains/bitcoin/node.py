@@ -249,7 +249,7 @@ class Node:
 
 def _hash(told: object) -> str:
     if not isinstance(told, str) or len(told) != 64:
-        raise ValueError(f"{told!r} is no hash")
+        raise ValueError(f"{str(told)[:80]!r} is no hash")
     return told
 
 

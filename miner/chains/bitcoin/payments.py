@@ -20,6 +20,7 @@ WINDOW: Final = 3
 _KEPT: Final = 4096
 NOT_FOUND: Final = Pending("not_found")
 UNCONFIRMED: Final = Pending("unconfirmed")
+ELSEWHERE: Final = Pending("at_another_height")
 TOO_SHALLOW: Final = Pending("too_few_confirmations")
 
 
@@ -95,14 +96,11 @@ class Payments:
             raise ReadFailed(f"payment {txid}", "the chain changed during the look")
         return _Found(Head(height, block_hash), told)
 
-    async def _look_elsewhere(self, txid: str) -> _Found | Pending:
+    async def _look_elsewhere(self, txid: str) -> Pending:
         """In the mempool; or, where the node keeps an index of all transactions, in any block."""
         if (told := await self._node.anywhere(txid)) is None:
             return NOT_FOUND
-        if "blockhash" not in told or int(told.get("confirmations", 0)) < 1:
-            return UNCONFIRMED
-        block = await self._node.head_of(str(told["blockhash"]))
-        return await self._look_at(txid, block.height) or UNCONFIRMED
+        return ELSEWHERE if "blockhash" in told else UNCONFIRMED
 
 
 def _judge(told: Mapping[str, Any], sender: bytes, recipient: bytes, claim: PaymentClaim) -> Refused | None:

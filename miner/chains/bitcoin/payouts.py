@@ -45,8 +45,8 @@ class Payouts:
         return sum(coin.sat for coin in await self._node.coins(ours.wallet, ours.address))
 
     async def fee(self, order: PayoutOrder) -> int:
-        """See `Rail.fee`: what it would be now, and a quarter more, but never above the order's limit."""
-        account, recipient = self._accounts.get(order.account), self.check_recipient(order.recipient)
+        """See `BitcoinRail.fee`."""
+        account, recipient = self._accounts.get(order.account), self._payable(order)
         rate = await self._node.rate(self._fees)
         coins = await self._node.coins(account.wallet, account.address)
         try:
@@ -55,29 +55,30 @@ class Payouts:
             count = min(max(len(coins), 1), choosing.MOST_INPUTS)
         size = choosing.vsize([account.script] * count, (recipient, account.script))
         fee = fee_at(rate, size)
-        _check_fee(fee, order.max_fee)
-        return min(fee + fee // 4, order.max_fee)
+        return max(fee, min(fee + fee // 4, order.max_fee))
 
     async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None) -> Claim:
         """See `BitcoinRail.prepare`."""
-        account, recipient = self._accounts.get(order.account), self.check_recipient(order.recipient)
-        if order.amount < (least := dust_limit(recipient)):
-            raise Refused(
-                "payout", "dust", f"{order.amount} sat; to {order.recipient} nodes relay {least} and more"
-            )
+        account, recipient = self._accounts.get(order.account), self._payable(order)
         tip = await self._node.tip()
         rate = await self._node.rate(self._fees)
         free = await self._free(account, taken)
         first = await self._successor(account, free, after, tip) if after is not None else None
         coins = await self._choose(account, free, recipient, order, rate, first)
-        _check_fee(
-            fee_at(rate, choosing.vsize([account.script] * len(coins), (recipient, account.script))),
-            order.max_fee,
-        )
+        size = choosing.vsize([account.script] * len(coins), (recipient, account.script))
+        _check_fee(fee_at(rate, size), order.max_fee)
         pay = (order.recipient, recipient, order.amount)
         plan = Plan(account, coins, pay, order.max_fee, _birth(coins[0], tip))
         signed = await sign(self._node, plan, await self._fund(plan, rate))
         return _claim(self._network.chain_id, account, order, signed)
+
+    def _payable(self, order: PayoutOrder) -> bytes:
+        """The recipient's script, if nodes relay such a payment to it."""
+        recipient = self.check_recipient(order.recipient)
+        if order.amount < (least := dust_limit(recipient)):
+            detail = f"{order.amount} sat; to {order.recipient} nodes relay {least} and more"
+            raise Refused("payout", "dust", detail)
+        return recipient
 
     async def _free(self, account: Account, taken: Collection[str]) -> Sequence[Coin]:
         coins = await self._node.coins(account.wallet, account.address)

@@ -152,7 +152,12 @@ class BitcoinRail:
         return await self._payouts.spendable(account)
 
     async def fee(self, order: PayoutOrder) -> int:
-        """See `Rail.fee`."""
+        """See `Rail.fee`: what it would be now, and up to a quarter more within the order's limit.
+
+        Raises:
+            Refused: `dust`, `unknown_account`, or as `check_recipient`. Not for a fee above the limit.
+            ReadFailed: Nothing was learned; also when there is neither an estimate nor a fallback.
+        """
         return await self._payouts.fee(order)
 
     async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:

@@ -81,7 +81,7 @@ def understanding(what: str) -> Iterator[None]:
 
 
 class BitcoinRpc:
-    """A node's endpoint. Credentials are read from a file, and again when the node refuses them.
+    """A node's endpoint. Credentials are read at the first request, and again when the node refuses them.
 
     Attributes:
         requests: Requests sent so far, by method.
@@ -90,7 +90,7 @@ class BitcoinRpc:
     def __init__(
         self,
         url: str,
-        auth_file: Path,
+        credentials: Path | Callable[[], str],
         *,
         timeout_s: float = 30.0,
         max_in_flight: int = 8,
@@ -101,7 +101,8 @@ class BitcoinRpc:
 
         Args:
             url: `http://host:port`, without credentials.
-            auth_file: The node's cookie, or a file of the same form: one line, `user:password`.
+            credentials: The node's cookie, or a file of the same form: one line, `user:password`; or what
+                gives that line.
             timeout_s: Limit of one request.
             max_in_flight: Most requests at once; the rest wait here.
             read_attempts: How often a read is tried before `ReadFailed`.
@@ -114,12 +115,10 @@ class BitcoinRpc:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError("bitcoin.url", "it is no http address", "Write it as http://127.0.0.1:8332.")
         if parts.username is not None or parts.password is not None:
-            raise ConfigError(
-                "bitcoin.url", "it holds credentials", "Put `user:password` in bitcoin.auth_file."
-            )
+            raise ConfigError("bitcoin.url", "it holds credentials", "Put them in a file.")
         self.requests: Counter[str] = Counter()
         self._url = url.rstrip("/")
-        self._auth_file = auth_file
+        self._source = credentials
         self._auth: str | None = None
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s))
         self._gate = asyncio.Semaphore(max_in_flight)
@@ -156,18 +155,6 @@ class BitcoinRpc:
         except (_Unsent, _Unanswered) as exc:
             raise ReadFailed(f"{method} of the Bitcoin node", str(exc)) from exc
 
-    async def once(self, method: str, *params: object, wallet: str | None = None) -> Any:
-        """As `read`, but asked once: for methods that leave a trace in the wallet (a lock).
-
-        Raises:
-            RpcError: The node answered with an error.
-            ReadFailed: It did not answer.
-        """
-        try:
-            return await self._exchange(method, params, wallet)
-        except (_Unsent, _Unanswered) as exc:
-            raise ReadFailed(f"{method} of the Bitcoin node", str(exc)) from exc
-
     async def send(self, method: str, *params: object) -> Any:
         """The result of a method that may change the chain; asked once.
 
@@ -198,9 +185,7 @@ class BitcoinRpc:
                 if status not in (401, 403):
                     break
             else:
-                raise _NoEntry(
-                    f"it refuses the credentials in {self._auth_file}; compare them with the node's"
-                )
+                raise _NoEntry(f"it refuses the credentials{self._where()}; compare them with the node's")
         if status == 503:
             raise _Unsent("its queue of requests is full")
         return _result(call_id, method, status, body)
@@ -209,14 +194,21 @@ class BitcoinRpc:
         """The `Authorization` header. A node that starts anew writes a new cookie."""
         if self._auth is None or fresh:
             try:
-                text = await asyncio.to_thread(self._auth_file.read_text, encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as exc:
-                why = exc.strerror if isinstance(exc, OSError) else "it is no text"
-                raise _NoEntry(f"{self._auth_file} cannot be read: {why}; is the node running?") from exc
+                text = await asyncio.to_thread(self._read_source)
+            except (OSError, UnicodeDecodeError, ConfigError) as exc:
+                why = exc.strerror if isinstance(exc, OSError) else type(exc).__name__
+                raise _NoEntry(f"no credentials{self._where()}: {why}; is the node running?") from exc
             if ":" not in text:
-                raise _NoEntry(f"{self._auth_file} does not hold `user:password`")
+                raise _NoEntry(f"the credentials{self._where()} are not `user:password`")
             self._auth = "Basic " + base64.b64encode(text.strip().encode()).decode()
         return self._auth
+
+    def _read_source(self) -> str:
+        source = self._source
+        return source.read_text(encoding="utf-8") if isinstance(source, Path) else source()
+
+    def _where(self) -> str:
+        return f" in {self._source}" if isinstance(self._source, Path) else ""
 
     async def _post(
         self, auth: str, call_id: int, method: str, params: tuple[object, ...], wallet: str | None

@@ -8,6 +8,8 @@ from miner.errors import Refused
 
 PREFIX = 42
 """Prefix of this network's addresses (the generic one; Subtensor uses it)."""
+SHORTEST, LONGEST = 32, 60
+"""Characters that the SS58 text of a 32-byte key may have; leading zero bytes make it short."""
 
 
 def public_key(address: str) -> bytes:
@@ -17,7 +19,7 @@ def public_key(address: str) -> bytes:
         Refused: `bad_address`: no SS58, a wrong checksum, or not a 32-byte key.
     """
     try:
-        if not address.isascii() or not 40 <= len(address) <= 60:
+        if not address.isascii() or not SHORTEST <= len(address) <= LONGEST:
             raise ValueError("not an SS58 address")
         key = bytes(bittensor_core.ss58_decode(address))
     except (ValueError, TypeError) as exc:

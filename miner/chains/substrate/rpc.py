@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +21,13 @@ MAX_MESSAGE = 128 * 1024 * 1024
 """Largest reply, bytes: metadata and full blocks are far below."""
 HEARTBEAT_S = 20.0
 """Seconds between pings; a peer that answers none is gone."""
+CLOSE_S = 1.0
+"""Seconds that a peer gets to say goodbye."""
 WEDGED_AFTER = 3
 """Requests in a row without a reply after which the connection is given up."""
+
+EARLY_KEPT = 32
+"""Notifications kept that came before the reply that names their subscription."""
 
 OnNotification = Callable[[Any], None]
 
@@ -88,6 +94,7 @@ class Connection:
         self._ids = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._subscriptions: dict[str, OnNotification] = {}
+        self._early: deque[tuple[str, Any]] = deque(maxlen=EARLY_KEPT)
         self._unanswered = 0
         self._reader = asyncio.create_task(self._read(), name=f"substrate-reader-{url}")
 
@@ -102,8 +109,9 @@ class Connection:
         """
         try:
             async with asyncio.timeout(connect_timeout_s):
+                closing = aiohttp.ClientWSTimeout(ws_close=CLOSE_S)
                 ws = await session.ws_connect(
-                    url, max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT_S, compress=0
+                    url, max_msg_size=MAX_MESSAGE, heartbeat=HEARTBEAT_S, compress=0, timeout=closing
                 )
         except TimeoutError as exc:
             raise Lost(f"no connection in {connect_timeout_s:g} s", sent=False) from exc
@@ -186,6 +194,8 @@ class Connection:
             on = self._subscriptions.get(str(told["subscription"]))
             if on is not None:
                 on(told["result"])
+            else:
+                self._early.append((str(told["subscription"]), told["result"]))
             return
         pending = self._pending.get(reply["id"]) if reply.get("id") is not None else None
         if pending is None or pending.reply.done():
@@ -201,7 +211,10 @@ class Connection:
             )
             return
         if pending.on is not None:  # here, since the first notification may be the next message
-            self._subscriptions[str(reply["result"])] = pending.on
+            subscription = str(reply["result"])
+            self._subscriptions[subscription] = pending.on
+            for told in [result for key, result in self._early if key == subscription]:
+                pending.on(told)
         pending.reply.set_result(reply["result"])
 
     def _end(self, why: str) -> None:

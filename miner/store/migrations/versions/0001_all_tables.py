@@ -19,13 +19,13 @@ def upgrade() -> None:
         sa.Column("high_water", INT, nullable=False),
         sa.Column("base", INT, nullable=False),
         sa.Column("stopped", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("chain", "account", name="pk_accounts"),
+        sa.PrimaryKeyConstraint("chain", "account", name=op.f("pk_accounts")),
     )
     op.create_table(
         "heads",
         sa.Column("height", INT, autoincrement=False, nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("height", name="pk_heads"),
+        sa.PrimaryKeyConstraint("height", name=op.f("pk_heads")),
     )
     op.create_table(
         "imported",
@@ -35,20 +35,20 @@ def upgrade() -> None:
         sa.Column("marked", sa.Integer(), nullable=False),
         sa.Column("timeout_block", INT, nullable=True),
         sa.Column("at_ms", INT, nullable=False),
-        sa.PrimaryKeyConstraint("swap_id", name="pk_imported"),
+        sa.PrimaryKeyConstraint("swap_id", name=op.f("pk_imported")),
     )
     op.create_table(
         "meta",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_meta"),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_meta")),
     )
     op.create_table(
         "miner_reserved",
         sa.Column("miner", sa.String(), nullable=False),
         sa.Column("height", INT, nullable=False),
         sa.Column("at_ms", INT, nullable=False),
-        sa.PrimaryKeyConstraint("miner", name="pk_miner_reserved"),
+        sa.PrimaryKeyConstraint("miner", name=op.f("pk_miner_reserved")),
     )
     op.create_table(
         "operator_log",
@@ -57,14 +57,14 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_operator_log"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_operator_log")),
     )
     op.create_table(
         "paused",
         sa.Column("what", sa.String(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("at_ms", INT, nullable=False),
-        sa.PrimaryKeyConstraint("what", name="pk_paused"),
+        sa.PrimaryKeyConstraint("what", name=op.f("pk_paused")),
     )
     op.create_table(
         "sagas",
@@ -89,9 +89,9 @@ def upgrade() -> None:
         sa.Column("reserved_at_ms", INT, nullable=True),
         sa.Column("created_at_ms", INT, nullable=False),
         sa.Column("updated_at_ms", INT, nullable=False),
-        sa.CheckConstraint("ended IN (0, 1)", name="ck_sagas_ended"),
-        sa.PrimaryKeyConstraint("id", name="pk_sagas"),
-        sa.UniqueConstraint("swap_id", name="uq_sagas_swap_id"),
+        sa.CheckConstraint("ended IN (0, 1)", name=op.f("ck_sagas_ended")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sagas")),
+        sa.UniqueConstraint("swap_id", name=op.f("uq_sagas_swap_id")),
     )
     op.create_index("ix_sagas_miner", "sagas", ["miner", "swap_id"], unique=False)
     op.create_index(
@@ -116,8 +116,8 @@ def upgrade() -> None:
         sa.Column("id", INT, autoincrement=False, nullable=False),
         sa.Column("height", INT, nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_watch_cursor_single"),
-        sa.PrimaryKeyConstraint("id", name="pk_watch_cursor"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_watch_cursor_single")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_watch_cursor")),
     )
     op.create_table(
         "journal",
@@ -131,8 +131,8 @@ def upgrade() -> None:
         sa.Column("state_before", sa.String(), nullable=False),
         sa.Column("state_after", sa.String(), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name="fk_journal_saga_id"),
-        sa.PrimaryKeyConstraint("saga_id", "seq", name="pk_journal"),
+        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name=op.f("fk_journal_saga_id")),
+        sa.PrimaryKeyConstraint("saga_id", "seq", name=op.f("pk_journal")),
     )
     op.create_table(
         "lanes",
@@ -154,10 +154,10 @@ def upgrade() -> None:
         sa.Column("allotted_at_ms", INT, nullable=False),
         sa.Column("sighting", sa.String(), nullable=True),
         sa.Column("taker", sa.String(), nullable=True),
-        sa.CheckConstraint("amount >= 0", name="ck_lanes_amount"),
-        sa.CheckConstraint("closed IN (0, 1)", name="ck_lanes_closed"),
-        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name="fk_lanes_saga_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_lanes"),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_lanes_amount")),
+        sa.CheckConstraint("closed IN (0, 1)", name=op.f("ck_lanes_closed")),
+        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name=op.f("fk_lanes_saga_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_lanes")),
     )
     op.create_index("ix_lanes_allotted", "lanes", ["chain", "allotted_at_ms"], unique=False)
     op.create_index(
@@ -194,9 +194,9 @@ def upgrade() -> None:
         sa.Column("acquired_at_ms", INT, nullable=False),
         sa.Column("heartbeat_at_ms", INT, nullable=False),
         sa.Column("expires_at_ms", INT, nullable=False),
-        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name="fk_leases_saga_id"),
-        sa.PrimaryKeyConstraint("resource", name="pk_leases"),
-        sa.UniqueConstraint("saga_id", name="uq_leases_saga_id"),
+        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name=op.f("fk_leases_saga_id")),
+        sa.PrimaryKeyConstraint("resource", name=op.f("pk_leases")),
+        sa.UniqueConstraint("saga_id", name=op.f("uq_leases_saga_id")),
     )
     op.create_index(
         "ix_leases_owner",
@@ -216,9 +216,9 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("at_ms", INT, nullable=False),
         sa.Column("written_at_ms", INT, nullable=True),
-        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name="fk_recovery_saga_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_recovery"),
-        sa.UniqueConstraint("saga_id", "cause", name="uq_recovery_saga_id_cause"),
+        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name=op.f("fk_recovery_saga_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery")),
+        sa.UniqueConstraint("saga_id", "cause", name=op.f("uq_recovery_saga_id_cause")),
     )
     op.create_index(
         "ix_recovery_pending",
@@ -240,9 +240,11 @@ def upgrade() -> None:
         sa.Column("mark_fee", INT, nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("mark_state", sa.String(), nullable=False),
-        sa.CheckConstraint("amount >= 0 AND fee >= 0 AND mark_fee >= 0", name="ck_reservations_amounts"),
-        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name="fk_reservations_saga_id"),
-        sa.PrimaryKeyConstraint("saga_id", name="pk_reservations"),
+        sa.CheckConstraint(
+            "amount >= 0 AND fee >= 0 AND mark_fee >= 0", name=op.f("ck_reservations_amounts")
+        ),
+        sa.ForeignKeyConstraint(["saga_id"], ["sagas.id"], name=op.f("fk_reservations_saga_id")),
+        sa.PrimaryKeyConstraint("saga_id", name=op.f("pk_reservations")),
     )
     op.create_index(
         "ix_reservations_mark",
@@ -273,9 +275,9 @@ def upgrade() -> None:
         sa.Column("death", INT, nullable=True),
         sa.Column("spends", sa.Text(), nullable=False),
         sa.Column("signed_at_ms", INT, nullable=False),
-        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"], name="fk_attempts_lane_id"),
-        sa.PrimaryKeyConstraint("lane_id", "seq", name="pk_attempts"),
-        sa.UniqueConstraint("chain", "txid", name="uq_attempts_chain_txid"),
+        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"], name=op.f("fk_attempts_lane_id")),
+        sa.PrimaryKeyConstraint("lane_id", "seq", name=op.f("pk_attempts")),
+        sa.UniqueConstraint("chain", "txid", name=op.f("uq_attempts_chain_txid")),
     )
     op.create_table(
         "slots",
@@ -283,26 +285,11 @@ def upgrade() -> None:
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("slot", sa.String(), nullable=False),
         sa.Column("lane_id", INT, nullable=False),
-        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"], name="fk_slots_lane_id"),
-        sa.PrimaryKeyConstraint("chain", "account", "slot", name="pk_slots"),
+        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"], name=op.f("fk_slots_lane_id")),
+        sa.PrimaryKeyConstraint("chain", "account", "slot", name=op.f("pk_slots")),
     )
-    op.create_index("ix_slots_lane_id", "slots", ["lane_id"], unique=False)
+    op.create_index(op.f("ix_slots_lane_id"), "slots", ["lane_id"], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_table("slots")
-    op.drop_table("attempts")
-    op.drop_table("reservations")
-    op.drop_table("recovery")
-    op.drop_table("leases")
-    op.drop_table("lanes")
-    op.drop_table("journal")
-    op.drop_table("watch_cursor")
-    op.drop_table("sagas")
-    op.drop_table("paused")
-    op.drop_table("operator_log")
-    op.drop_table("miner_reserved")
-    op.drop_table("meta")
-    op.drop_table("imported")
-    op.drop_table("heads")
-    op.drop_table("accounts")
+    raise RuntimeError("a store is restored from its backup, never taken back a version")

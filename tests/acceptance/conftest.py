@@ -1,0 +1,28 @@
+"""One devnet for the suite, put back to its start for each test, with the daemon's folder beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.acceptance.harness import Stage
+from tests.demo.evidence import Auditor
+from tests.devnet.world import Devnet
+
+MINERS = 12
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage_session() -> AsyncIterator[Devnet]:
+    """One devnet with twelve miners and a single validator, which is quicker than three."""
+    async with await Devnet.start(miners=MINERS, validators=1) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(stage_session: Devnet, tmp_path: Path) -> Stage:
+    """The devnet as at its start, and an empty folder for the daemon."""
+    await stage_session.reset()
+    return Stage(stage_session, tmp_path, await Auditor.begin(stage_session))

@@ -1,0 +1,1 @@
+"""Counts and ratios: how many blocks a swap takes, how many requests, how much CPU and memory."""
