@@ -10,6 +10,7 @@ import structlog
 
 from miner.amounts import Chain
 from miner.errors import MinerError, StoreUnavailable
+from miner.model import AccountRow
 from miner.ports import RecoveryLog, Store
 from miner.settle.desk import Desk
 from miner.verify import MinerAccounts
@@ -76,15 +77,18 @@ async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) ->
     """
     stopped = 0
     accounts = {(chain, account) for m in miners.values() for chain, account in m.accounts.items()}
+    known = {(row.chain, row.account): row for row in await desk.store.accounts()}
     for chain, account in sorted(accounts):
         if chain in desk.rails:
-            stopped += await _account_for(desk, chain, account)
+            row = known.get((desk.rails[chain].chain_id, account))
+            stopped += await _account_for(desk, chain, account, row)
     return stopped
 
 
-async def _account_for(desk: Desk, chain: Chain, account: str) -> int:
+async def _account_for(desk: Desk, chain: Chain, account: str, row: AccountRow | None) -> int:
     rail, store = desk.rails[chain], desk.store
-    row = await store.account(rail.chain_id, account, await rail.baseline(account))
+    if row is None:
+        row = await store.account(rail.chain_id, account, await rail.baseline(account))
     slots = await store.slots(rail.chain_id, account)
     unexplained = await rail.unexplained(row, slots)
     desk.audited.add((rail.chain_id, account))

@@ -33,7 +33,7 @@ async def run(settings: Settings) -> int:
 
 def preflight(settings: Settings) -> AsyncIterator[CheckLine]:
     """Look at everything that `run` needs; changes nothing."""
-    from miner.app.preflight import preflight as look
+    from miner.app.checks import preflight as look
 
     return look(settings)
 

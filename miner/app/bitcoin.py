@@ -35,7 +35,7 @@ def bitcoin_rail(
         target_blocks=bitcoin.fee_target_blocks,
     )
     return BitcoinRail(
-        BitcoinRpc(bitcoin.url, bitcoin.cookie_file.path, timeout_s=bitcoin.request_timeout_s),
+        BitcoinRpc(bitcoin.url, lambda: credentials(bitcoin), timeout_s=bitcoin.request_timeout_s),
         network,
         wallets,
         clock,
@@ -56,5 +56,3 @@ def credentials(bitcoin: BitcoinSettings) -> str:
     if bitcoin.user is None or bitcoin.password_file is None:
         return ""
     return f"{bitcoin.user}:{bitcoin.password_file.read()}"
-
-

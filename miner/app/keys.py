@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from miner.amounts import Chain
 from miner.chains.substrate.addresses import same
-from miner.chains.substrate.keys import Key, Keyring, from_keyfile, from_secret_file, from_uri
+from miner.chains.substrate.keys import Key, Keyring, from_keyfile, from_secret, from_uri
 from miner.config import KeySource, MinerSettings, Settings
 from miner.errors import ConfigError
 from miner.verify import MinerAccounts
@@ -23,12 +23,11 @@ def load_key(source: KeySource, where: str, *, devnet: bool) -> Key:
     """
     if source.uri is not None:
         return from_uri(source.uri, devnet=devnet)
-    secret = source.keyfile or source.mnemonic_file
-    path = secret.path if secret is not None else None
-    if path is None:
-        raise ConfigError(where, f"{secret} was not passed to this process", "add LoadCredential= to the service")
     if source.mnemonic_file is not None:
-        return from_secret_file(path)
+        return from_secret(source.mnemonic_file.read(), str(source.mnemonic_file))
+    path = source.keyfile.path if source.keyfile is not None else None
+    if path is None:
+        raise ConfigError(where, f"{source.keyfile} was not passed", "Add LoadCredential= to the service")
     return from_keyfile(path, source.password_file.read() if source.password_file else None)
 
 

@@ -97,7 +97,8 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
         )
         heads = await node.heads()
         code_hash = await contract.check_code(heads.finalised)
-        rails: dict[Chain, Rail] = {Chain.TAO: TaoRail(node, lanes, [m.accounts[Chain.TAO] for m in miners.values()])}
+        payers = [miner.accounts[Chain.TAO] for miner in miners.values()]
+        rails: dict[Chain, Rail] = {Chain.TAO: TaoRail(node, lanes, payers)}
         if settings.bitcoin is not None:
             rails[Chain.BTC] = bitcoin_rail(settings, settings.bitcoin, miners, clock)
         for rail in rails.values():
@@ -157,4 +158,3 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: S
             stall_s=settings.contract.stall_timeout_s,
         ),
     )
-

@@ -89,7 +89,7 @@ def test_addresses_are_those_of_another_implementation(key: bytes) -> None:
     assert addresses.check(address) == addresses.public_key(address) == key
 
 
-@given(keys, st.sampled_from([0, 2, 7, 41, 43, 63, 255, 2254, 16383]))
+@given(keys, st.sampled_from([0, 2, 5, 7, 2254]))
 def test_another_networks_address_is_told_apart(key: bytes, prefix: int) -> None:
     address = bittensor_core.ss58_encode(key, prefix)
     assert addresses.same(address, addresses.address_of(key))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from miner.chains.bitcoin.accounts import Account, Accounts
 from miner.chains.bitcoin.addresses import canonical_txid, script_of
@@ -25,6 +26,8 @@ ADOPTED = "adopted:"
 """Prefix of the slot of a payout that was made outside and credited to a swap; its id follows."""
 _NEAR = 144
 """Blocks below the told height in which another program's payout is looked for."""
+_LISTINGS_KEPT = 2
+"""Histories of one wallet that are kept: its accounts may stand at different blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,30 @@ class _Explained:
     by: frozenset[str]
 
 
+class _Listing:
+    """A wallet's history as told once, for every account of the wallet to be explained by.
+
+    Attributes:
+        ids: Ids of the wallet's own transactions.
+        last: Hash of the block from which a later look may go on.
+        told_to: Accounts that were told already; one that asks again wants to know what is new.
+    """
+
+    def __init__(self, node: Node, wallet: str, ids: frozenset[str], last: str) -> None:
+        self.ids = ids
+        self.last = last
+        self.told_to: set[str] = set()
+        self._node = node
+        self._wallet = wallet
+        self._read: dict[str, WalletTx | None] = {}
+
+    async def tx(self, txid: str) -> WalletTx | None:
+        """A transaction as the wallet knew it when it was first asked for."""
+        if txid not in self._read:
+            self._read[txid] = await self._node.wallet_tx(self._wallet, txid)
+        return self._read[txid]
+
+
 class History:
     """Reads wallets' histories; goes on from where the last look found everything explained."""
 
@@ -49,6 +76,7 @@ class History:
         self._network = network
         self._final = final_confirmations
         self._explained: dict[tuple[str, int], _Explained] = {}
+        self._listings: dict[tuple[str, str], _Listing] = {}
 
     async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
         """See `Rail.unexplained`.
@@ -61,20 +89,36 @@ class History:
         known = self._explained.get(key)
         if known is None or not known.by.issubset(slots):
             known = _Explained(await self._block_at(row.base), frozenset())
-        ids, last = await self._node.wallet_spends(account.wallet, known.until, self._final)
+        listing = await self._listing(account, known.until)
         words: list[str] = []
         by: set[str] = set(known.by)
-        for txid in sorted(ids):
-            told = await self._spend(account, txid)
+        for txid in sorted(listing.ids):
+            told = await self._spend(account, txid, listing)
             if told.confirmations < 0 or told.abandoned:
                 continue
             if ours := {slot for slot in (*map(str, told.tx.spends), f"{ADOPTED}{txid}") if slot in slots}:
                 by |= ours
             else:
-                words += await self._stray(account, told)
+                words += await self._stray(account, told, listing)
         if not words:
-            self._explained[key] = _Explained(last, frozenset(by))
+            self._explained[key] = _Explained(listing.last, frozenset(by))
         return words
+
+    async def _listing(self, account: Account, since: str) -> _Listing:
+        """The wallet's history since a block, read anew for an account that was told it before.
+
+        So a sweep over accounts that share a wallet reads it once, and never less than once.
+        """
+        key = (account.wallet, since)
+        listing = self._listings.get(key)
+        if listing is None or account.address in listing.told_to:
+            ids, last = await self._node.wallet_spends(account.wallet, since, self._final)
+            listing = _Listing(self._node, account.wallet, ids, last)
+            self._listings[key] = listing
+            for old in [each for each in self._listings if each[0] == account.wallet][:-_LISTINGS_KEPT]:
+                del self._listings[old]
+        listing.told_to.add(account.address)
+        return listing
 
     async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
         """See `Rail.find_payout`. Of several that fit, none is named: they may be other swaps' payouts."""
@@ -106,32 +150,36 @@ class History:
             return None
         if head.height - told.block.height + 1 < self._final or not await self._node.active(told.block):
             return None
-        if not [spent async for spent in self._own_coins(account, told)]:
+        read = partial(self._node.wallet_tx, account.wallet)
+        if not [spent async for spent in _own_coins(account, told, read)]:
             return None
         return Sighting(
             SightingKind.IN_BLOCK, head, txid, told.block, True, succeeded=True, kind_seen=AttemptKind.PAYMENT
         )
 
-    async def _spend(self, account: Account, txid: str) -> WalletTx:
-        told = await self._node.wallet_tx(account.wallet, txid)
+    async def _spend(self, account: Account, txid: str, listing: _Listing) -> WalletTx:
+        told = await listing.tx(txid)
         if told is None:
             raise ReadFailed(f"transaction {txid}", f"wallet {account.wallet} listed it and does not know it")
         return told
 
-    async def _stray(self, account: Account, told: WalletTx) -> Sequence[str]:
+    async def _stray(self, account: Account, told: WalletTx, listing: _Listing) -> Sequence[str]:
         where = f"in block {told.block.height}" if told.block is not None else "unconfirmed"
         return [
             f"{told.tx.txid} ({where}) spends {spent} of {account.address}, and no lane does"
-            async for spent in self._own_coins(account, told)
+            async for spent in _own_coins(account, told, listing.tx)
         ]
-
-    async def _own_coins(self, account: Account, told: WalletTx) -> AsyncIterator[Outpoint]:
-        """Those of its inputs that are the account's coins: the wallet knows where its coins came from."""
-        for spent in told.tx.spends:
-            origin = await self._node.wallet_tx(account.wallet, spent.txid)
-            made = origin.tx.pays[spent.vout : spent.vout + 1] if origin is not None else ()
-            if any(script == account.script for script, _ in made):
-                yield spent
 
     async def _block_at(self, height: int) -> str:
         return await self._node.hash_at(height) or (await self._node.head()).hash
+
+
+async def _own_coins(
+    account: Account, told: WalletTx, read: Callable[[str], Awaitable[WalletTx | None]]
+) -> AsyncIterator[Outpoint]:
+    """Those of its inputs that are the account's coins: the wallet knows where its coins came from."""
+    for spent in told.tx.spends:
+        origin = await read(spent.txid)
+        made = origin.tx.pays[spent.vout : spent.vout + 1] if origin is not None else ()
+        if any(script == account.script for script, _ in made):
+            yield spent

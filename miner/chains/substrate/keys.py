@@ -112,25 +112,45 @@ def from_keyfile(path: Path, password: str | None = None) -> Key:
         raise ConfigError(str(path), "it is no keyfile, or the password is wrong", "check both") from None
 
 
+def from_secret(text: str, where: str) -> Key:
+    """A key from a mnemonic or a seed (64 hex digits), as it was read from a file or credential.
+
+    Args:
+        text: The secret.
+        where: What held it, for messages.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    try:
+        words = text.split()
+        if len(words) in _WORDS:
+            return Key(bittensor_core.Keypair.create_from_mnemonic(" ".join(words)))
+        seed = bytes.fromhex(text.strip().removeprefix("0x"))
+        if len(seed) * 2 != _SEED_HEX:
+            raise ValueError("length")
+        return Key(bittensor_core.Keypair.create_from_seed(seed))
+    except (ValueError, TypeError):
+        # without the cause: a parser may quote what it read
+        raise ConfigError(
+            where, "it holds neither a mnemonic nor a seed of 64 hex digits", "check it"
+        ) from None
+
+
 def from_secret_file(path: Path) -> Key:
-    """A key from a file that holds a mnemonic or a seed (64 hex digits).
+    """A key from a file that holds a mnemonic or a seed.
 
     Raises:
         ConfigError: It cannot be read, others may read it, or it holds neither.
     """
     _check_private(path)
     try:
-        text = _read(path).decode().strip()
-        if len(text.split()) in _WORDS:
-            return Key(bittensor_core.Keypair.create_from_mnemonic(" ".join(text.split())))
-        seed = bytes.fromhex(text.removeprefix("0x"))
-        if len(text.removeprefix("0x")) != _SEED_HEX:
-            raise ValueError("length")
-        return Key(bittensor_core.Keypair.create_from_seed(seed))
-    except (ValueError, TypeError):
+        text = _read(path).decode()
+    except UnicodeDecodeError:
         raise ConfigError(
             str(path), "it holds neither a mnemonic nor a seed of 64 hex digits", "check it"
         ) from None
+    return from_secret(text, str(path))
 
 
 def from_uri(uri: str, *, devnet: bool) -> Key:

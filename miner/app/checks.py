@@ -13,8 +13,8 @@ from miner.chains.substrate.keys import Keyring
 from miner.chains.substrate.lanes import Lanes
 from miner.chains.substrate.node import SubstrateNode
 from miner.chains.tao import TaoRail
-from miner.config import CheckLine, Settings
-from miner.contract import Contract, load
+from miner.config import CheckLine, Settings, without_credentials
+from miner.contract import Contract, Metadata, load
 from miner.errors import ConfigError, MinerError
 from miner.ports import Rail
 from miner.verify import MinerAccounts
@@ -76,9 +76,9 @@ async def _chain(
     node: SubstrateNode,
     keyring: Keyring,
     miners: dict[str, MinerAccounts],
-    metadata: object,
+    metadata: Metadata,
 ) -> AsyncIterator[CheckLine]:
-    where = ", ".join(settings.contract.endpoints)
+    where = ", ".join(without_credentials(url) for url in settings.contract.endpoints)
     try:
         await node.connect()
         heads = await node.heads()
@@ -88,7 +88,7 @@ async def _chain(
     finalised = heads.finalised
     yield CheckLine(f"endpoint {where}", True, f"genesis {node.genesis}, finalised {finalised.height}")
     lanes = Lanes(node, keyring)
-    contract = Contract(node, lanes, metadata, settings.contract.address)  # type: ignore[arg-type]
+    contract = Contract(node, lanes, metadata, settings.contract.address)
     try:
         code = await contract.check_code(finalised)
         terms = await contract.terms(finalised)
@@ -140,5 +140,3 @@ async def _payable(rail: Rail, who: str, account: str) -> CheckLine:
     if spendable == 0:
         return CheckLine(name, None, f"{account} has nothing to pay with", f"Send {rail.chain.upper()} to it")
     return CheckLine(name, True, f"{account} can pay {shown}")
-
-
