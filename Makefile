@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup setup-python setup-devnet demo devnet test lint format bench wheel lock clean
+.PHONY: help setup setup-python setup-devnet demo pictures devnet test lint format bench wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -30,6 +30,11 @@ setup-devnet: setup-python
 demo: setup ## watch one swap go through, on local chains
 	$(call say,demo)
 	@$(PY) -m tests.demo
+
+pictures: setup ## run the demo and draw docs/demo.svg anew
+	$(call say,pictures)
+	@mkdir -p docs
+	@DEMO_SVG=docs/demo.svg $(PY) -m tests.demo
 
 devnet: setup ## run the local chains until Ctrl-C
 	$(call say,devnet)

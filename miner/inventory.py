@@ -49,11 +49,21 @@ def check_swap_cap(amount: int, caps: Caps) -> None:
 
 
 async def room_in_hour(store: Store, rail: Rail, amount: int, caps: Caps) -> bool:
-    """Whether the hourly cap leaves room for a payout; counts what was signed, so restarts change nothing."""
+    """Whether the hourly cap leaves room for a payout.
+
+    What was signed and what is set aside both count, in the store: neither restarts nor other swaps of the
+    same round change anything.
+    """
     if caps.per_hour is None:
         return True
     since = await store.now_ms() - HOUR_MS
     return await store.outflow(rail.chain_id, since) + amount <= caps.per_hour
+
+
+async def mark_affordable(store: Store, tao: Rail, hotkey: str, mark_fee: int) -> bool:
+    """Whether the hotkey can pay for one more mark beside those already set aside on it."""
+    set_aside = await store.reserved(tao.chain_id, hotkey)
+    return await tao.spendable(hotkey) >= set_aside + mark_fee
 
 
 async def affordable(store: Store, rail: Rail, want: Wanting, alone: bool) -> bool:

@@ -21,6 +21,7 @@ class LeaseKeeper:
         self._store = store
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._lost_any = False
 
     async def take_watch(self) -> Lease:
         """Take (or renew) the lease on the cursor.
@@ -29,6 +30,11 @@ class LeaseKeeper:
             LeaseLost: Another process holds it; says who and until when.
         """
         return await self._store.acquire(WATCH)
+
+    def lost_any(self) -> bool:
+        """Whether a lease has expired since this was last asked: it has to be taken again, if it can be."""
+        lost, self._lost_any = self._lost_any, False
+        return lost
 
     async def run(self) -> None:
         """Beat for ever. A store that refuses is told once and tried again; leases then simply end."""
@@ -46,5 +52,6 @@ class LeaseKeeper:
                     log.error("heartbeat_failed", error=str(error))
                 failing = True
                 continue
+            self._lost_any = self._lost_any or bool(expired)
             for resource in expired:
                 log.warning("lease_expired", resource=resource)

@@ -109,7 +109,10 @@ class SwapContract(Protocol):
     """Reads of the swap contract, and its marks. All reads are at the block they name."""
 
     address: str
-    genesis: str
+
+    @property
+    def genesis(self) -> str:
+        """Genesis hash of the chain it is on; see `Node.genesis`."""
 
     async def facts(self, head: Head) -> BlockFacts:
         """The contract's events, time and parent of one block."""
@@ -222,15 +225,32 @@ class Rail(Protocol):
     async def fee(self, order: PayoutOrder) -> int:
         """What the network fee of this payout will be at most, smallest unit."""
 
-    async def prepare(self, order: PayoutOrder, taken: Collection[str]) -> Claim:
+    async def may_have_paid(
+        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+    ) -> bool:
+        """Whether the account may have paid an order before accounting for it began at `row.base`.
+
+        Args:
+            row: The payout account.
+            order: The payout in question.
+            age_blocks: Blocks of the contract's chain, whose blocks are the shortest, since its swap began.
+            slots: Slots of the account that belong to lanes: what those spent is accounted for.
+        """
+
+    async def prepare(
+        self, order: PayoutOrder, taken: Collection[str], after: str | None = None
+    ) -> Claim:
         """A claim for a payout lane.
 
         Args:
             order: What to pay.
             taken: Slots of the account that belong to lanes already (Bitcoin: outpoints not to touch).
+            after: Id of the transaction that took this payout's previous lane. Bitcoin: the new lane spends
+                an output of it, or waits for 100 confirmations.
 
         Raises:
-            Refused: `insufficient_funds`, `fee_too_high`, `too_late` (no era fits before `die_by`).
+            Refused: `insufficient_funds`, `fee_too_high`, `too_late` (no era fits before `die_by`),
+                `lane_not_settled` (`after` is neither spendable nor deep enough).
             ReadFailed: Nothing was learned; nothing was signed that could leave.
         """
 
@@ -331,7 +351,11 @@ class Store(Protocol):
         """Stored finalised heads at or below the cursor, newest first."""
 
     async def rewind(self, to: Head, lease: Lease) -> None:
-        """After a finality violation: put the cursor back to a common ancestor."""
+        """After a finality violation: put the cursor back to a common ancestor.
+
+        Ends of open sagas above it are forgotten, and lanes that a block above it closed are open again;
+        a saga that had ended by such a block gets a recovery entry, since its state never changes.
+        """
 
     async def ingest(self, batch: Ingest, lease: Lease) -> Sequence[int]:
         """Store what finalised blocks brought together with the cursor; new sagas are leased to us.
@@ -387,7 +411,8 @@ class Store(Protocol):
 
         Raises:
             InvariantBroken: The table knows no such move.
-            StaleSaga: Somebody moved the saga first.
+            StaleSaga: Somebody moved the saga first; or, with a claim for a payout, its account was stopped
+                or its swap named by an imported sent cache meanwhile.
             LeaseLost: We do not hold its lease at its epoch.
             SlotTaken: The claim's slot belongs to another lane.
             Refused: `source_tx_used` when the payment backs another saga; `per_hour_cap` is not judged here.
@@ -404,13 +429,21 @@ class Store(Protocol):
     async def slots(self, chain: str, account: str) -> Collection[str]:
         """Every slot of the account that belongs to a lane."""
 
+    async def freed_by(self, saga_id: int) -> str | None:
+        """Id of the transaction that took the newest payout lane the saga lost; None where it lost none."""
+
     # money
 
     async def reserved(self, chain: str, account: str) -> int:
-        """Sum of amount and fee set aside (and not yet landed) on an account, smallest unit."""
+        """Sum of amount and fee set aside and not yet landed on an account, smallest unit.
+
+        Where slots are coins, without payouts that are signed: `Rail.spendable` leaves out their coins.
+        """
 
     async def outflow(self, chain: str, since_ms: int) -> int:
-        """Sum of payouts signed on a chain since a time, those that were withdrawn left out."""
+        """Sum of payouts signed on a chain since a time, those that were withdrawn left out; and of those
+        for which inventory is set aside now.
+        """
 
     async def account(self, chain: str, account: str, base: int) -> AccountRow:
         """The account's row; written with `base` when it is new."""
@@ -437,6 +470,9 @@ class Store(Protocol):
 
     async def imported(self, swap_id: int) -> ImportedSend | None:
         """What an imported sent cache says of a swap."""
+
+    async def imports(self, swap_ids: Collection[int]) -> Mapping[int, ImportedSend]:
+        """What imported sent caches say, by swap id."""
 
     async def import_sent(self, sends: Sequence[ImportedSend]) -> int:
         """Take in another program's sent cache; returns how many lines were new."""

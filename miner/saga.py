@@ -93,7 +93,7 @@ class Event(StrEnum):
     PAYOUT_WITHDRAWN = "PAYOUT_WITHDRAWN"
     """WITHDRAWING → COMPENSATED: finalised evidence that nothing landed or can land."""
     IMPORTED_SENT = "IMPORTED_SENT"
-    """DISCOVERED → HELD: another program says it has paid, or may have paid, this swap."""
+    """DISCOVERED, VERIFIED, RESERVED → HELD: another program says it has paid, or may have paid, this swap."""
     HELD_FOR_OPERATOR = "HELD_FOR_OPERATOR"
     """Evidence contradicts itself, or the chain refuses what it should take → HELD."""
     QUARANTINED = "QUARANTINED"
@@ -126,6 +126,7 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType({
         E.INVENTORY_RESERVED:   S.RESERVED,
         E.REFUSED:              S.COMPENSATED,
         E.EXPIRED:              S.COMPENSATED,
+        E.IMPORTED_SENT:        S.HELD,
         E.SWAP_COMPLETED:       S.COMPLETED,
         E.SWAP_ENDED_UNPAID:    S.COMPENSATED,
         E.HELD_FOR_OPERATOR:    S.HELD,
@@ -136,6 +137,7 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType({
         E.RESERVATION_YIELDED:  S.VERIFIED,
         E.REFUSED:              S.COMPENSATED,
         E.EXPIRED:              S.COMPENSATED,
+        E.IMPORTED_SENT:        S.HELD,
         E.SWAP_COMPLETED:       S.COMPLETED,
         E.SWAP_ENDED_UNPAID:    S.COMPENSATED,
         E.HELD_FOR_OPERATOR:    S.HELD,

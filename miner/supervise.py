@@ -71,6 +71,7 @@ class Supervisor:
         self._finalised_since = clock.monotonic()
         self._swept_at: int | None = None
         self._done: Heads | None = None
+        self._to_lease = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish the round under way and return.
@@ -124,8 +125,9 @@ class Supervisor:
         try:
             await self._round(heads)
         except FinalityViolation as violation:
-            await self._finality_violated(violation)
+            self._tell.ready(False, str(violation))
         except LeaseLost as lost:
+            self._to_lease = True
             self._tell.ready(False, str(lost))
             log.error("lease_lost", resource=lost.resource, holder=lost.holder, until_ms=lost.expires_at_ms)
         except StoreError as error:
@@ -140,7 +142,10 @@ class Supervisor:
 
     async def _round(self, heads: Heads) -> None:
         lease = await self._store.acquire(WATCH)
-        await self._watcher.catch_up(heads.finalised, lease)
+        if self._to_lease or self._keeper.lost_any():
+            await self._store.lease_sagas()
+            self._to_lease = False
+        await self._catch_up(heads.finalised, lease)
         sweep = self._sweep_is_due(heads.finalised)
         if sweep:
             await self._sweep(heads.finalised, lease)
@@ -150,6 +155,13 @@ class Supervisor:
         await write_recovery(self._store, self._recovery)
         self._tell.ready(True, "")
         self._told(heads, report)
+
+    async def _catch_up(self, finalised: Head, lease: Lease) -> None:
+        try:
+            await self._watcher.catch_up(finalised, lease)
+        except FinalityViolation as violation:
+            await self._finality_violated(violation, lease)
+            raise
 
     def _told(self, heads: Heads, report: RoundReport) -> None:
         """Progress is a new finalised head that was worked on; a round on the same heads is no news."""
@@ -172,16 +184,24 @@ class Supervisor:
 
     async def _sweep(self, finalised: Head, lease: Lease) -> None:
         await self._store.lease_sagas()
-        cursor = await self._store.cursor()
-        if cursor is not None:
-            await self._watcher.sweep(cursor, lease)
+        seen = await self._sweep_state(lease)
         report = await self._sweeps.run()
-        if not report.failed:
+        if seen and not report.failed:
             self._swept_at = finalised.height
 
-    async def _finality_violated(self, violation: FinalityViolation) -> None:
+    async def _sweep_state(self, lease: Lease) -> bool:
+        """Look for what events did not tell; where that fails, the swaps that are known go on all the same."""
+        cursor = await self._store.cursor()
+        try:
+            if cursor is not None:
+                await self._watcher.sweep(cursor, lease)
+        except ReadFailed as failed:
+            log.warning("sweep_failed", sweep="state", cause=str(failed))
+            return False
+        return True
+
+    async def _finality_violated(self, violation: FinalityViolation, lease: Lease) -> None:
         """Law 4: stop first sends until a person lets them go on, and go back to the common ancestor."""
-        self._tell.ready(False, str(violation))
         log.critical(
             "finality_violated",
             height=violation.stored.height,
@@ -191,7 +211,7 @@ class Supervisor:
         )
         await self._store.set_paused("all", True, "daemon:finality_violated")
         if violation.ancestor is not None:
-            await self._store.rewind(violation.ancestor, await self._store.acquire(WATCH))
+            await self._store.rewind(violation.ancestor, lease)
             self._swept_at = None
 
 

@@ -91,7 +91,8 @@ async def _account_for(desk: Desk, chain: Chain, account: str, row: AccountRow |
         row = await store.account(rail.chain_id, account, await rail.baseline(account))
     slots = await store.slots(rail.chain_id, account)
     unexplained = await rail.unexplained(row, slots)
-    desk.audited.add((rail.chain_id, account))
+    since = await store.pin(f"accounted:{rail.chain_id}:{account}:{row.base}", str(desk.node.best_height()))
+    desk.audited[rail.chain_id, account] = int(since)
     if not unexplained:
         return 0
     newly = await store.stop_account(rail.chain_id, account, "; ".join(unexplained[:3]))

@@ -7,7 +7,8 @@ a new saga, for which `decide` is asked again, until it says `WAIT`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from miner.model import (
@@ -15,6 +16,7 @@ from miner.model import (
     Ending,
     EndingKind,
     Head,
+    ImportedSend,
     Lane,
     LaneState,
     Policy,
@@ -87,6 +89,7 @@ class Tick:
             empty when they may.
         sweep: Whether this round is a sweep's: what was refused is tried again.
         due: Ids of lanes whose newest bytes are due for (re)broadcast.
+        imported: What the program used before says it sent, by swap id.
     """
 
     finalised: Head
@@ -96,6 +99,7 @@ class Tick:
     sends_stopped: str = ""
     sweep: bool = False
     due: frozenset[int] = frozenset()
+    imported: Mapping[int, ImportedSend] = field(default_factory=dict)
 
 
 WAIT = Command(Do.WAIT)
@@ -137,6 +141,8 @@ def _hold(cause: str, what_to_do: str) -> Command:
 
 
 def _before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    if paid := _paid_elsewhere(saga, tick):
+        return paid
     margin = policy.margin_blocks(saga.dest)
     unjudged = saga.state is State.DISCOVERED and not saga.reason  # another program may have paid it: look
     if gate_closed(tick.finalised.height, saga.swap.timeout_block, margin) and not unjudged:
@@ -156,6 +162,25 @@ def _before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
     if gate_closed(tick.best_height, saga.swap.timeout_block, margin):
         return WAIT
     return Command(Do.RESERVE if saga.state is State.VERIFIED else Do.PAY)
+
+
+def _paid_elsewhere(saga: Saga, tick: Tick) -> Command | None:
+    """Whether another program says, or the contract does, that this swap was paid by no lane of ours."""
+    if (sent := tick.imported.get(saga.key.swap_id)) is not None:
+        why = RecoveryEntry(
+            IMPORTED,
+            "the program used before says it paid this swap; nothing is sent; the payout is looked for",
+            {"txid": sent.txid, "block": sent.block, "marked": sent.marked},
+        )
+        return _enter(Event.IMPORTED_SENT, IMPORTED, why)
+    if saga.swap.status is SwapStatus.FULFILLED:
+        why = RecoveryEntry(
+            FULFILLED_ELSEWHERE,
+            "another program marked this swap; nothing is sent; the payout that it names is looked for",
+            {"txid": saga.swap.dest_tx_hash, "block": saga.swap.dest_tx_block},
+        )
+        return _enter(Event.HELD_FOR_OPERATOR, FULFILLED_ELSEWHERE, why)
+    return None
 
 
 LANE_MISSING = "lane_missing"
@@ -273,6 +298,8 @@ def _marked(saga: Saga, tick: Tick) -> Command:
         return WAIT
     if gone := _payout_gone(saga.payout):
         return gone
+    if saga.swap.status is SwapStatus.ACTIVE:  # the block that held the mark was taken back
+        return _hold("mark_is_gone", "the contract does not hold the mark any more; it is made again by itself")
     return _follow_payout(saga.payout, tick)
 
 
@@ -280,7 +307,8 @@ def _payout_gone(lane: Lane) -> Command | None:
     """After the mark the payout's id is frozen: whatever else took its lane is for a person."""
     if lane.taker is TakerEffect.AMBIGUOUS:
         return _taken_ambiguously()
-    if lane.state.closed and lane.state is not LaneState.LANDED:
+    expired = lane.state is LaneState.SIGNED and lane.sighting is SightingKind.EXPIRED
+    if expired or (lane.state.closed and lane.state is not LaneState.LANDED):
         return _hold(
             "marked_payout_is_gone",
             "the payout that was marked cannot land any more; pay by hand only after `swap-miner evidence`",
@@ -300,6 +328,12 @@ def _rebroadcast(lane: Lane, tick: Tick, do: Do) -> Command:
 
 IMPORTED = "imported_maybe_paid"
 """Reason of a saga held since another program may have paid it."""
+FULFILLED_ELSEWHERE = "fulfilled_elsewhere"
+"""Reason of a saga held since the contract shows a mark for it that none of our lanes made."""
+SPENT_BEFORE = "account_spent_before"
+"""Reason of a saga held since its account spent between the swap's birth and where accounting begins."""
+MAYBE_PAID = frozenset({IMPORTED, FULFILLED_ELSEWHERE, SPENT_BEFORE})
+"""Reasons of sagas without a lane whose payout is looked for: it may exist."""
 MARK_REFUSED = "mark_refused"
 """Reason prefix of a saga held since the contract refuses its mark."""
 
@@ -307,13 +341,13 @@ MARK_REFUSED = "mark_refused"
 def _held(saga: Saga, tick: Tick, policy: Policy) -> Command:
     lane, mark = saga.payout, saga.mark
     if lane is None:
-        return Command(Do.LOCATE_IMPORTED) if saga.reason == IMPORTED and tick.sweep else WAIT
+        return _locate_imported(saga, tick, policy)
     fulfilled = saga.swap.status is SwapStatus.FULFILLED
     if not _has_paid(lane):
         doubtful = lane.taker is TakerEffect.AMBIGUOUS or (
             fulfilled and not _is_ours(lane, saga.swap.dest_tx_hash)
         )
-        return WAIT if doubtful else _follow_payout(lane, tick)
+        return WAIT if doubtful else _free_nonce(lane, tick) or _follow_payout(lane, tick)
     if fulfilled:
         return _fulfilled(saga, lane)
     if mark is not None and not mark.state.closed:
@@ -321,6 +355,22 @@ def _held(saga: Saga, tick: Tick, policy: Policy) -> Command:
     if tick.sweep and _deep_enough(saga, lane, tick, policy):
         return Command(Do.MARK)  # whatever it is held for: an unmarked payout costs the collateral
     return WAIT
+
+
+def _free_nonce(lane: Lane, tick: Tick) -> Command | None:
+    """A filler where a held payout's bytes are dead: its unused nonce would block all later payouts."""
+    if lane.state is not LaneState.SIGNED:
+        return None
+    if lane.sighting is SightingKind.EXPIRED:
+        return Command(Do.CANCEL_PAYOUT)
+    return _rebroadcast(lane, tick, Do.BROADCAST_PAYOUT) if lane.cancelling else None
+
+
+def _locate_imported(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    """At each sweep, and in every round once the deadline is near: what is found has to be marked in time."""
+    margin = policy.margin_blocks(saga.dest)
+    near = tick.sweep or gate_closed(tick.best_height, saga.swap.timeout_block, margin)
+    return Command(Do.LOCATE_IMPORTED) if saga.reason in MAYBE_PAID and near else WAIT
 
 
 def _after_end(saga: Saga, ending: Ending, tick: Tick) -> Command:
@@ -360,7 +410,7 @@ def _ended_without_lane(saga: Saga, ending: Ending) -> Command:
         return _no_lane()
     if saga.reason == LANE_MISSING:
         return WAIT
-    if saga.reason == IMPORTED:
+    if saga.reason in MAYBE_PAID:
         why = RecoveryEntry(
             "ended_maybe_paid",
             "the program used before may have paid this swap; look for the payout in its wallet's history",

@@ -49,13 +49,21 @@ class Verifier:
         """What has to be paid for a swap, after every check that needs no chain.
 
         Raises:
-            Refused: `unsupported_pair`, `not_active`, `not_our_miner`, `miner_address_mismatch`, `bad_rate`,
+            Refused: `not_active`, or as `owed`.
+        """
+        if swap.status is not SwapStatus.ACTIVE:
+            raise Refused("swap", "not_active", swap.status)
+        return self.owed(swap, terms)
+
+    def owed(self, swap: Swap, terms: Terms) -> PayoutOrder:
+        """What a swap owes its user, whether or not it has been paid.
+
+        Raises:
+            Refused: `unsupported_pair`, `not_our_miner`, `miner_address_mismatch`, `bad_rate`,
                 `zero_amount`, `amount_too_large`, `amount_mismatch`, `bad_address`,
                 `recipient_of_another_network`, `recipient_is_sender`.
         """
         source, dest = self.pair(swap)
-        if swap.status is not SwapStatus.ACTIVE:
-            raise Refused("swap", "not_active", swap.status)
         miner = self._miners.get(swap.miner)
         if miner is None:
             raise Refused("swap", "not_our_miner", swap.miner)

@@ -8,6 +8,7 @@ decoded is remembered and read again by the sweep, and stops nobody else.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,8 @@ CHUNK = 64
 """Blocks stored in one transaction while catching up."""
 SCAN_LIMIT = 512
 """Unseen swap ids that a sweep reads one by one; above that it asks for the miners' open swaps."""
+SWEPT_AT_ONCE = 250
+"""Open swaps that one sweep reads again; where there are more, the next sweep goes on with the others."""
 
 
 class FinalityViolation(ReadFailed):
@@ -71,6 +74,7 @@ class Watcher:
         self._store = store
         self._miners = frozenset(miners)
         self._unreadable: set[int] = set()
+        self._swept_to = 0
 
     async def catch_up(self, finalised: Head, lease: Lease) -> int:
         """Take in every block up to the finalised head.
@@ -262,10 +266,10 @@ class Watcher:
 
     async def _changed(self, head: Head) -> list[Observation]:
         sagas = {s.key.swap_id: s for s in await self._store.open_sagas() if s.ending is None}
-        sagas = {i: s for i, s in sagas.items() if not s.state.ended}
-        if not sagas:
+        due = self._due(sorted(i for i, s in sagas.items() if not s.state.ended))
+        if not due:
             return []
-        answer = await self._contract.swaps(sorted(sagas), head)
+        answer = await self._contract.swaps(due, head)
         changed = []
         for swap_id, swap in answer.items():
             if swap is None:
@@ -274,7 +278,15 @@ class Watcher:
                 changed.append(Observation(swap_id, None, ending, _slash_note(ending)))
             elif swap != sagas[swap_id].swap:
                 changed.append(Observation(swap_id, swap))
+        self._swept_to = due[-1]
         return changed
+
+    def _due(self, ids: Sequence[int]) -> Sequence[int]:
+        """Those whose turn it is, of open swaps by ascending id."""
+        if len(ids) <= SWEPT_AT_ONCE:
+            return ids
+        start = bisect_right(ids, self._swept_to)
+        return [*ids[start:], *ids[:start]][:SWEPT_AT_ONCE]
 
 
 def _slash_note(ending: Ending | None) -> RecoveryEntry | None:

@@ -55,6 +55,8 @@ async def _work(settings: Settings, store: Store, tell: SystemdTell, stop: async
         services = await supervisor(settings, store, outside, tell)
         if not await _take_over(settings, store, stop):
             return HELD_BY_ANOTHER
+        if stop.is_set():
+            return OK
         await _report(store)
         await services.run(stop)
         return OK

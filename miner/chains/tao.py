@@ -137,8 +137,10 @@ class TaoRail:
         """What the fee of this payout will be, rao; asked for once a runtime and call shape."""
         return await self._lanes.drafts.fee(await self._call(order), 0, await self.tip())
 
-    async def prepare(self, order: PayoutOrder, taken: Collection[str]) -> Claim:
-        """A claim for a payout lane; `taken` is of no use here, since the store allots nonces.
+    async def prepare(
+        self, order: PayoutOrder, taken: Collection[str], after: str | None = None
+    ) -> Claim:
+        """A claim for a payout lane; the store allots nonces, so `taken` and `after` are of no use here.
 
         Raises:
             Refused: `insufficient_funds`, `fee_too_high`, `too_late`, `no_key`, and as `check_recipient`.
@@ -180,6 +182,18 @@ class TaoRail:
     async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
         """Look for another program's payout around a height; None when it could not be located."""
         return await self._payments.find_payout(account, order, txid, near)
+
+    async def may_have_paid(
+        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+    ) -> bool:
+        """Whether the account signed anything in finalised blocks since the swap began, before `row.base`.
+
+        Raises:
+            ReadFailed: Nothing was learned; also where the node has discarded that block's state.
+        """
+        height = max((await self.tip()).height - age_blocks - 1, 1)
+        born = Head(height, await self._node.finalised_hash(height))
+        return (await self._node.account(row.account, born)).nonce < row.base
 
     async def _call(self, order: PayoutOrder) -> bytes:
         return (await self._node.blocks.runtime()).transfer(order.recipient, order.amount)

@@ -63,7 +63,7 @@ class Contract(SwapContract):
         self._marks = Marks(calls, self._terms, substrate, lanes, address, mark_fee)
 
     @property
-    def genesis(self) -> str:  # type: ignore[override] # the node may learn it only when it connects
+    def genesis(self) -> str:
         """Genesis hash of the chain it is on."""
         return self._substrate.genesis
 

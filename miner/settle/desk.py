@@ -31,8 +31,9 @@ class Desk:
     code_hash: str
     """The contract's code hash as pinned in the store; another one stops first sends."""
     random: random.Random = field(default_factory=random.Random)
-    audited: set[tuple[str, str]] = field(default_factory=set)
-    """Accounts (chain id, account) whose spends were accounted for since start (law 9)."""
+    audited: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Accounts (chain id, account) whose spends were accounted for since start (law 9), each with the height
+    of the contract's chain from which on every spend of it is accounted for."""
     sent: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Lane → (txid, finalised height) of the newest accepted broadcast of this process."""
 
@@ -83,7 +84,7 @@ class Round:
         tick: What the verdict is told.
         best: Best head as last heard, which pre-sign reads are made at.
         terms: The contract's settings.
-        ids: Swap ids that this round may have to read again before signing, read together.
+        ids: Swap ids that this round will have to read again before signing, read together.
     """
 
     desk: Desk
@@ -92,14 +93,17 @@ class Round:
     terms: Terms
     ids: tuple[int, ...] = ()
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _fresh: dict[int, Swap | None] | None = None
+    _asked: set[int] = field(default_factory=set)
+    _fresh: dict[int, Swap | None] = field(default_factory=dict)
     _code_hash: str | None = None
 
     async def fresh(self, swap_id: int) -> Swap | None:
         """The swap at the best head, read with those of its round in one go (law 7: in the same step)."""
         async with self._reading:
-            if self._fresh is None:
-                self._fresh = dict(await self.desk.contract.swaps(self.ids, self.best))
+            if swap_id not in self._asked:
+                wanted = sorted({swap_id, *self.ids} - self._asked)
+                self._fresh.update(await self.desk.contract.swaps(wanted, self.best))
+                self._asked.update(wanted)
         if swap_id not in self._fresh:
             raise ReadFailed(f"swap {swap_id}", "it does not decode")
         return self._fresh[swap_id]

@@ -12,6 +12,8 @@ from miner.verdict import MARK_REFUSED
 
 log = structlog.get_logger("settle")
 
+OURS = frozenset({"insufficient_funds", "fee_too_high", "too_late", "no_key"})
+"""Refusals by our own account or limits, not by the contract: they may pass, so the mark is tried again."""
 READ_AGAIN = frozenset({"SwapNotFound", "InvalidStatus"})
 """Refusals that our own success, or the swap's end, would also give."""
 
@@ -30,10 +32,11 @@ class Marker:
             await desk.contract.try_mark(mark, this.best)
             claim = await desk.contract.prepare_mark(mark)
         except Refused as refused:
+            if refused.name in OURS:
+                return await self._transient(saga, refused.name, this, self._hotkey_cannot(saga, refused))
             return await self._refused(saga, refused.name, this)
         except ReadFailed as failed:
-            await self._transient(saga, str(failed.cause), this)
-            return None
+            return await self._transient(saga, str(failed.cause), this)
         patch = SagaPatch(
             reason="",
             mark_retries=saga.mark_retries + 1,
@@ -108,11 +111,21 @@ class Marker:
         swap = await this.fresh(saga.key.swap_id)
         return swap is not None and swap.status is SwapStatus.ACTIVE
 
-    async def _transient(self, saga: Saga, cause: str, this: Round) -> None:
-        """Learned nothing: wait, with the time of the next attempt stored."""
+    def _hotkey_cannot(self, saga: Saga, refused: Refused) -> RecoveryEntry:
+        return RecoveryEntry(
+            f"mark_waits:{refused.name}",
+            f"the user was paid and the hotkey {saga.swap.miner} cannot send the mark; it is tried again by "
+            "itself; send the hotkey TAO, or raise `limits.tao.mark_fee`, before the deadline",
+            {"detail": refused.detail, "timeout_block": saga.swap.timeout_block},
+        )
+
+    async def _transient(
+        self, saga: Saga, cause: str, this: Round, recovery: RecoveryEntry | None = None
+    ) -> None:
+        """Not now: wait, with the time of the next attempt stored."""
         event = Event.MARK_FAILED if saga.state in (State.MARKING, State.HELD) else Event.NOTED
         wait_ms = self._desk.back_off_ms(saga.mark_retries)
         patch = SagaPatch(mark_retries=saga.mark_retries + 1, next_attempt_ms=this.tick.now_ms + wait_ms)
         payload: dict[str, Json] = {"mark_failed": cause, "wait_ms": wait_ms}
-        await self._desk.store.step(saga, Step(event=event, payload=payload, patch=patch))
+        await self._desk.store.step(saga, Step(event=event, payload=payload, patch=patch, recovery=recovery))
         log.warning("mark_waits", swap_id=saga.key.swap_id, cause=cause, wait_ms=wait_ms)

@@ -8,7 +8,7 @@ import structlog
 
 from miner.amounts import Chain
 from miner.errors import InvariantBroken, Refused, SlotTaken
-from miner.inventory import Wanting, affordable, check_swap_cap, room_in_hour
+from miner.inventory import Wanting, affordable, check_swap_cap, mark_affordable, room_in_hour
 from miner.model import (
     Adopted,
     AttemptKind,
@@ -25,9 +25,9 @@ from miner.model import (
     Step,
     Swap,
 )
-from miner.saga import Event
+from miner.saga import Event, State
 from miner.settle.desk import Desk, Round
-from miner.verdict import IMPORTED, gate_closed
+from miner.verdict import SPENT_BEFORE, gate_closed
 
 log = structlog.get_logger("settle")
 
@@ -47,17 +47,6 @@ class Payer:
     async def verify(self, saga: Saga, this: Round) -> Saga | None:
         """DISCOVERED: terms, caps, and the user's payment."""
         store = self._desk.store
-        if (sent := await store.imported(saga.key.swap_id)) is not None:
-            told: dict[str, Json] = {"txid": sent.txid, "block": sent.block, "marked": sent.marked}
-            why = RecoveryEntry(
-                IMPORTED,
-                "the program used before says it paid this swap; nothing is sent; the payout is looked for",
-                told,
-            )
-            patch = SagaPatch(reason=IMPORTED)
-            return await store.step(
-                saga, Step(event=Event.IMPORTED_SENT, payload=told, patch=patch, recovery=why)
-            )
         try:
             order = self._desk.verifier.order(saga.swap, this.terms)
             check_swap_cap(order.amount, self._desk.policy.rails[self._desk.dest_rail(saga).chain].caps)
@@ -113,6 +102,11 @@ class Payer:
         desk = self._desk
         try:
             order = desk.verifier.order(saga.swap, this.terms)
+            rail = desk.dest_rail(saga)
+            if (rail.chain_id, order.account) not in desk.audited:
+                return await self._wait(saga, "account_not_audited")
+            if await self._may_have_paid(saga, order, this):
+                return await self._hold_spent_before(saga, order)
             if saga.payment is None or not await desk.verifier.still_good(saga.payment):
                 payment = await self._look(saga, this)
                 if isinstance(payment, Pending):
@@ -121,7 +115,6 @@ class Payer:
                 saga = await desk.store.step(
                     saga, Step(event=Event.NOTED, payload=_payment_json(payment), patch=patch)
                 )
-            rail = desk.dest_rail(saga)
             fee = await rail.fee(order)
         except Refused as refused:
             return await self._refuse(saga, refused)
@@ -136,6 +129,37 @@ class Payer:
             return await self._wait(saga, f"mark_would_be_refused:{refused.name}")
         return Wanting(saga, order.account, order.amount, fee)
 
+    async def _may_have_paid(self, saga: Saga, order: PayoutOrder, this: Round) -> bool:
+        """Whether the account spent after the swap began and before this store accounted for its spends.
+
+        Nothing is asked for a swap that began later: law 9 knows every spend since.
+        """
+        desk, rail = self._desk, self._desk.dest_rail(saga)
+        if saga.swap.initiated_block > desk.audited[rail.chain_id, order.account]:
+            return False
+        row = await desk.store.account(rail.chain_id, order.account, 0)
+        slots = await desk.store.slots(rail.chain_id, order.account)
+        age = max(this.tick.finalised.height - saga.swap.initiated_block, 0)
+        return await rail.may_have_paid(row, order, age, slots)
+
+    async def _hold_spent_before(self, saga: Saga, order: PayoutOrder) -> Saga:
+        """Another program, or a store that is lost, may have paid it: never a second time."""
+        why = RecoveryEntry(
+            SPENT_BEFORE,
+            "its payout account spent after this swap began and before this store knew of it, so it may have "
+            "been paid; nothing is sent; the payout is looked for, and adopted where it is found; where you "
+            "know its id, `swap-miner import-sent` finds it faster",
+            {"account": order.account, "recipient": order.recipient, "amount": str(order.amount)},
+        )
+        step = Step(
+            event=Event.HELD_FOR_OPERATOR,
+            payload={"account": order.account},
+            patch=SagaPatch(reason=SPENT_BEFORE),
+            recovery=why,
+            release=True,
+        )
+        return await self._desk.store.step(saga, step)
+
     async def reserve(self, want: Wanting, alone: bool) -> Saga | None:
         """VERIFIED → RESERVED, if caps and balance leave room."""
         desk, saga = self._desk, want.saga
@@ -145,6 +169,8 @@ class Payer:
         if not await affordable(desk.store, rail, want, alone):
             return await self._wait(saga, "insufficient_funds")
         mark_fee = desk.policy.mark_fee
+        if not await mark_affordable(desk.store, desk.rails[Chain.TAO], saga.swap.miner, mark_fee):
+            return await self._wait(saga, "hotkey_cannot_pay_for_the_mark")
         reservation = Reservation(
             rail.chain_id, want.account, want.amount, want.fee, saga.swap.miner, mark_fee
         )
@@ -187,7 +213,7 @@ class Payer:
             if saga.payment is None or not await desk.verifier.still_good(saga.payment):
                 return await self.give_back(saga, "payment_must_be_read_again")
             taken = await desk.store.slots(rail.chain_id, order.account) if rail.chain is Chain.BTC else ()
-            claim = await rail.prepare(order, taken)
+            claim = await rail.prepare(order, taken, await desk.store.freed_by(saga.id))
         except Refused as refused:
             return await self._wait(saga, refused.name)
         margin = desk.policy.margin_blocks(saga.dest)
@@ -242,7 +268,8 @@ class Payer:
             replacement = await self._desk.rail_of(lane).cancel(lane)
         except Refused as refused:
             return await self._wait(saga, f"cancel_refused:{refused.name}")
-        event = Event.NOTED if saga.state.ended else Event.CANCEL_SIGNED
+        quiet = saga.state.ended or saga.state is State.HELD
+        event = Event.NOTED if quiet else Event.CANCEL_SIGNED
         return await self._replace(saga, event, replacement, {"kind": str(AttemptKind.FILLER)})
 
     async def _replace(
@@ -252,23 +279,34 @@ class Payer:
         return await self._desk.store.step(saga, Step(event=event, payload=told, replacement=replacement))
 
     async def adopt_imported(self, saga: Saga, this: Round) -> Saga | None:
-        """HELD: look for the payout that the program used before says it made."""
-        desk = self._desk
+        """HELD: look for the payout that another program made, by what it or the contract says of it."""
+        desk, swap = self._desk, saga.swap
         sent = await desk.store.imported(saga.key.swap_id)
-        if sent is None:
-            return None
         rail = desk.dest_rail(saga)
         try:
-            order = desk.verifier.order(saga.swap, this.terms)
-        except Refused:
-            return None
-        seen = await rail.find_payout(order.account, order, sent.txid, sent.block)
+            order = desk.verifier.owed(swap, this.terms)
+        except Refused as refused:
+            return await self._tell(saga, refused)
+        txid, block = (sent.txid, sent.block) if sent else (swap.dest_tx_hash, swap.dest_tx_block)
+        seen = await rail.find_payout(order.account, order, txid, block or swap.initiated_block)
         if seen is None or seen.txid is None or seen.block is None or not seen.final:
             return None
         adopt = Adopted(rail.chain_id, order.account, seen.txid, seen.block, order.recipient, order.amount)
         payload: dict[str, Json] = {"txid": seen.txid, "block": seen.block.height}
         step = Step(event=Event.PAYOUT_ADOPTED, payload=payload, patch=SagaPatch(reason=""), adopt=adopt)
         return await desk.store.step(saga, step)
+
+
+    async def _tell(self, saga: Saga, refused: Refused) -> None:
+        """A payout cannot be looked for, since the swap's terms tell none: told once."""
+        why = RecoveryEntry(
+            f"cannot_be_located:{refused.name}",
+            "what this swap owes cannot be told from its terms; look for its payout in the wallet's history",
+            {"detail": refused.detail},
+        )
+        if not any("cannot_be_located" in e.payload for e in await self._desk.store.journal(saga.id)):
+            payload: dict[str, Json] = {"cannot_be_located": refused.name}
+            await self._desk.store.step(saga, Step(event=Event.NOTED, payload=payload, recovery=why))
 
 
 def _payment_json(payment: Payment) -> dict[str, Json]:

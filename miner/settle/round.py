@@ -7,7 +7,7 @@ passes, the earliest deadline first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -25,7 +25,7 @@ from miner.errors import (
 from miner.inventory import Wanting, by_deadline
 from miner.model import Lane, RecoveryEntry, Saga, SagaPatch, Step
 from miner.ports import Heads
-from miner.saga import BEFORE_PIVOT, TABLE, Event
+from miner.saga import BEFORE_PIVOT, TABLE, Event, State
 from miner.settle.desk import Desk, Round
 from miner.settle.mark import Marker
 from miner.settle.pay import Payer
@@ -35,6 +35,10 @@ log = structlog.get_logger("settle")
 
 AT_ONCE = 16
 """Sagas worked on at the same time."""
+LOOK_S = 20.0
+"""Longest that one lane may be looked at; the next round looks again."""
+SAGA_S = 60.0
+"""Longest that one saga may take in one pass; what it waited for is looked at again, so nothing is lost."""
 MOST_STEPS = 32
 """Commands that one saga may get in one round; more would be a loop."""
 
@@ -90,10 +94,10 @@ class Settler:
             sends_stopped=sends_stopped,
             sweep=sweep,
             due=frozenset(due),
+            imported=await desk.store.imports(_ids(s for s in sagas if s.state in BEFORE_PIVOT)),
         )
         terms = await desk.contract.terms(heads.finalised)
-        unended = tuple(s.key.swap_id for s in sagas if not s.state.ended and s.ending is None)
-        this = Round(desk, tick, heads.best, terms, unended)
+        this = Round(desk, tick, heads.best, terms, _ids(s for s in sagas if s.state is State.RESERVED))
         await self._all(sagas, this, report)
         return report
 
@@ -101,21 +105,32 @@ class Settler:
         """Sight every open lane; returns ids of those whose bytes are due to be sent again."""
         lanes = await self._desk.store.open_lanes()
         report.lanes = len(lanes)
+        self._desk.sent = {lane.id: at for lane in lanes if (at := self._desk.sent.get(lane.id)) is not None}
         due: list[int] = []
 
         async def look(lane: Lane) -> None:
             async with self._limit:
-                try:
-                    seen = await self._desk.locate(lane)
-                except ReadFailed as failed:
-                    log.warning("lane_not_seen", lane=lane.id, cause=str(failed))
-                    return
-                await self._desk.store.sight(lane, seen)
-                if self._desk.due(lane, seen, heads.finalised):
+                if await self._look_at(lane, heads):
                     due.append(lane.id)
 
         await asyncio.gather(*(look(lane) for lane in lanes))
         return due
+
+    async def _look_at(self, lane: Lane, heads: Heads) -> bool:
+        """Sight one lane; whether its bytes are due. What goes wrong with it stops no other lane."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                seen = await self._desk.locate(lane)
+            await self._desk.store.sight(lane, seen)
+        except StoreError:
+            raise
+        except (MinerError, TimeoutError) as failed:
+            log.warning("lane_not_seen", lane=lane.id, cause=str(failed) or f"no answer in {LOOK_S:g} s")
+            return False
+        except Exception:
+            log.exception("lane_look_broke", lane=lane.id)
+            return False
+        return self._desk.due(lane, seen, heads.finalised)
 
     async def _all(self, sagas: Sequence[Saga], this: Round, report: RoundReport) -> None:
         """First pass up to inventory, then inventory by deadline, then the second pass."""
@@ -134,6 +149,7 @@ class Settler:
         await self._each(sagas, first, report)
         if wants:
             reserved = await self._reserve(wants, sagas, report)
+            this.ids = _ids(reserved)
 
             async def second(saga: Saga) -> None:
                 await self._drive(saga, this, report)
@@ -162,15 +178,27 @@ class Settler:
             async with self._limit:
                 await self._guard(saga, work, report)
 
-        async with asyncio.TaskGroup() as group:
-            for saga in sagas:
-                group.create_task(one(saga), name=f"saga-{saga.key.swap_id}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for saga in sagas:
+                    group.create_task(one(saga), name=f"saga-{saga.key.swap_id}")
+        except BaseExceptionGroup as failed:
+            if (refusals := failed.subgroup(StoreError)) is not None:
+                raise _first(refusals) from failed
+            raise
 
     async def _guard(self, saga: Saga, work: Callable[[Saga], Awaitable[None]], report: RoundReport) -> None:
-        """Isolate one saga. A store that refuses ends the round; a lost race is simply read again."""
+        """Isolate one saga, whatever breaks in it. A store that refuses ends the round.
+
+        A lost race is simply read again; so is what was cut off: bytes are stored before they leave.
+        """
         swap_id = saga.key.swap_id
         try:
-            await work(saga)
+            async with asyncio.timeout(SAGA_S):
+                await work(saga)
+        except TimeoutError:
+            report.failures[swap_id] = f"not done within {SAGA_S:g} s"
+            log.warning("swap_cut_off", swap_id=swap_id, state=saga.state, seconds=SAGA_S)
         except (StaleSaga, LeaseLost, SlotTaken) as lost:
             report.failures[swap_id] = str(lost)
             log.info("lost_the_race", swap_id=swap_id, state=saga.state, cause=str(lost))
@@ -185,6 +213,9 @@ class Settler:
         except MinerError as error:
             report.failures[swap_id] = str(error)
             log.error("swap_failed", swap_id=swap_id, state=saga.state, cause=str(error))
+        except Exception as error:
+            report.failures[swap_id] = repr(error)
+            log.exception("swap_broke", swap_id=swap_id, state=saga.state)
 
     async def _hold(self, saga: Saga, broken: InvariantBroken) -> None:
         log.error("invariant_broken", swap_id=saga.key.swap_id, state=saga.state, cause=str(broken))
@@ -197,6 +228,7 @@ class Settler:
             payload={"cause": str(broken)},
             patch=SagaPatch(reason="invariant_broken"),
             recovery=why,
+            release=current.state in BEFORE_PIVOT,
         )
         try:
             await self._desk.store.step(replace(current, lease_epoch=saga.lease_epoch), step)
@@ -256,7 +288,7 @@ class Settler:
             payload={**payload, "finalised_height": this.tick.finalised.height},
             patch=SagaPatch(reason=command.reason),
             recovery=command.recovery,
-            release=saga.state in BEFORE_PIVOT and TABLE[saga.state][command.event].ended,
+            release=saga.state in BEFORE_PIVOT and _gives_up(TABLE[saga.state][command.event]),
         )
         moved = await self._desk.store.step(saga, step)
         log.info(
@@ -294,6 +326,20 @@ class Settler:
             txid=lane.latest.tx.txid,
         )
         return None
+
+
+def _ids(sagas: Iterable[Saga]) -> tuple[int, ...]:
+    return tuple(saga.key.swap_id for saga in sagas)
+
+
+def _gives_up(after: State) -> bool:
+    """Whether nothing is ever paid for a saga that comes there without a lane: out of `HELD` none is signed."""
+    return after.ended or after is State.HELD
+
+
+def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
 def _new_bytes(before: Saga, after: Saga) -> frozenset[int]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
 from miner.errors import InvariantBroken, StaleSaga
-from miner.model import Discovery, Head, Ingest, Lease, Observation
+from miner.model import Discovery, Head, Ingest, Lease, Observation, RecoveryEntry, Swap
 from miner.saga import INITIAL, Event, State
-from miner.store import journal, leases, operator, rows
+from miner.store import journal, leases, operator, rewinding, rows
 from miner.store.leases import Owner
 from miner.store.statements import chain as sql
 from miner.store.statements import leases as leases_sql
@@ -57,7 +59,7 @@ def ingest(conn: Connection, owner: Owner, batch: Ingest, lease: Lease) -> tuple
     return [swap for swap, _ in found], {f"{leases.SAGA}{saga}" for _, saga in found}
 
 
-def rewind(conn: Connection, to: Head, lease: Lease) -> None:
+def rewind(conn: Connection, owner: Owner, to: Head, lease: Lease) -> None:
     """See `Store.rewind`.
 
     Raises:
@@ -74,6 +76,9 @@ def rewind(conn: Connection, to: Head, lease: Lease) -> None:
     conn.execute(sql.DROP_ABOVE, {"p_height": to.height})
     if stored is None:
         conn.execute(sql.ADD_HEADS, {"height": to.height, "hash": to.hash})
+    now = operator.now_ms(conn)
+    for saga_id, version, state, payload in rewinding.reopen(conn, to):
+        _note(conn, owner, lease, saga_id, version, now, state, payload)
 
 
 def _move(conn: Connection, batch: Ingest, lease: Lease) -> None:
@@ -179,6 +184,7 @@ def _observe(conn: Connection, owner: Owner, observations: Sequence[Observation]
 
 
 def _observe_one(conn: Connection, owner: Owner, seen: Observation, row: Any, lease: Lease) -> None:
+    seen = _with_the_same_terms(conn, seen, row)
     values: dict[str, Any] = {} if seen.swap is None else swap_columns(seen.swap)
     if seen.ending is not None:
         values["ending"] = rows.dumps(rows.ending_json(seen.ending))
@@ -192,6 +198,21 @@ def _observe_one(conn: Connection, owner: Owner, seen: Observation, row: Any, le
     places = {"p_id": row.id, "p_version": row.version}
     now = conn.execute(sagas_sql.OBSERVE, {**places, **values}).scalar_one()
     _note(conn, owner, lease, row.id, row.version + 1, now, state, journal.observed(seen))
+
+
+def _with_the_same_terms(conn: Connection, seen: Observation, row: Any) -> Observation:
+    """An observation without its swap where that is another one: what was verified holds for the stored one."""
+    stored = Swap.from_json(orjson.loads(row.swap))
+    if seen.swap is None or seen.swap.terms() == stored.terms():
+        return seen
+    why = RecoveryEntry(
+        "terms_changed",
+        "the contract tells other terms for this swap than it had; nothing is paid by the new ones; "
+        "compare them with `swap-miner show`",
+        {"now": seen.swap.to_json(), "were": stored.to_json()},
+    )
+    operator.recover(conn, row.id, State(row.state), why)
+    return replace(seen, swap=None)
 
 
 def _note(

@@ -35,11 +35,12 @@ def claim(conn: Connection, saga_id: int, wish: Claim, now: int) -> tuple[int, d
     Raises:
         InvariantBroken: The saga has a lane that may yet pay, or has; or the bytes do not use the slot.
         SlotTaken: The slot, or one that the bytes spend besides, belongs to another lane.
-        StaleSaga: First sends on the account are stopped.
+        StaleSaga: First sends on the account are stopped; or an imported send for this swap came meanwhile.
     """
     money.check_amounts(wish.amount)
     if wish.purpose is LanePurpose.PAYOUT:
         check_unpaid(conn, saga_id)
+        _check_not_imported(conn, saga_id)
     slot, nonce = money.next_slot(conn, wish)
     lane_id = _insert(conn, saga_id, wish, slot, nonce, now)
     money.take_slot(conn, wish.chain, wish.account, slot, lane_id)
@@ -58,6 +59,11 @@ def check_unpaid(conn: Connection, saga_id: int) -> None:
     row = conn.execute(sql.UNFREED_PAYOUT, {"p_saga": saga_id}).first()
     if row is not None:
         raise InvariantBroken(f"the payout is not free: lane {row.id} (slot {row.slot}) is {row.state}")
+
+
+def _check_not_imported(conn: Connection, saga_id: int) -> None:
+    if conn.execute(sql.IMPORTED_FOR, {"p_saga": saga_id}).first() is not None:
+        raise StaleSaga(f"saga {saga_id}: another program says it paid this swap")
 
 
 def _insert(conn: Connection, saga_id: int, wish: Claim, slot: str, nonce: int | None, now: int) -> int:
@@ -195,6 +201,11 @@ def _insert_adopted(conn: Connection, saga_id: int, found: Adopted, now: int) ->
 def newest(conn: Connection, lane_id: int) -> Lane:
     """A lane as stored."""
     return load_lanes(conn, [lane_id])[lane_id]
+
+
+def freed_by(conn: Connection, saga_id: int) -> str | None:
+    """See `Store.freed_by`."""
+    return conn.execute(sql.FREED_BY, {"p_saga": saga_id}).scalar_one_or_none()
 
 
 def open_lanes(conn: Connection) -> list[Lane]:

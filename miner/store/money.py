@@ -67,7 +67,8 @@ def capture(conn: Connection, saga_id: int, purpose: LanePurpose) -> None:
 
 def reserved(conn: Connection, chain: str, account: str) -> int:
     """See `Store.reserved`; on a hotkey, the mark fees too."""
-    return int(conn.execute(sql.HELD, {"p_chain": chain, "p_account": account}).scalar_one())
+    held = sql.HELD if uses_nonces(chain) else sql.HELD_UNSIGNED
+    return int(conn.execute(held, {"p_chain": chain, "p_account": account}).scalar_one())
 
 
 def outflow(conn: Connection, chain: str, since_ms: int) -> int:

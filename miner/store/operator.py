@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -96,6 +96,11 @@ def set_paused(conn: Connection, what: str, pause: bool, actor: str) -> bool:
 def imported(conn: Connection, swap_id: int) -> ImportedSend | None:
     """See `Store.imported`."""
     return _imported(conn, [swap_id]).get(swap_id)
+
+
+def imports(conn: Connection, swap_ids: Collection[int]) -> dict[int, ImportedSend]:
+    """See `Store.imports`."""
+    return _imported(conn, sorted(swap_ids))
 
 
 def _imported(conn: Connection, swap_ids: Sequence[int]) -> dict[int, ImportedSend]:

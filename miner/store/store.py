@@ -115,7 +115,7 @@ class SqlStore:
 
     async def rewind(self, to: Head, lease: Lease) -> None:
         """See `Store.rewind`."""
-        await self._db.write(chain.rewind, to, lease)
+        await self._db.write(chain.rewind, self._owner, to, lease)
 
     async def ingest(self, batch: Ingest, lease: Lease) -> Sequence[int]:
         """See `Store.ingest`."""
@@ -185,6 +185,10 @@ class SqlStore:
         """See `Store.slots`."""
         return await self._db.read(lanes.slots, chain, account)
 
+    async def freed_by(self, saga_id: int) -> str | None:
+        """See `Store.freed_by`."""
+        return await self._db.read(lanes.freed_by, saga_id)
+
     # money
 
     async def reserved(self, chain: str, account: str) -> int:
@@ -228,6 +232,10 @@ class SqlStore:
     async def imported(self, swap_id: int) -> ImportedSend | None:
         """See `Store.imported`."""
         return await self._db.read(operator.imported, swap_id)
+
+    async def imports(self, swap_ids: Collection[int]) -> Mapping[int, ImportedSend]:
+        """See `Store.imports`."""
+        return await self._db.read(operator.imports, swap_ids)
 
     async def import_sent(self, sends: Sequence[ImportedSend]) -> int:
         """See `Store.import_sent`."""

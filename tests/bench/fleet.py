@@ -53,13 +53,14 @@ class Fleet:
     Attributes:
         devnet: Both chains and their players.
         folder: Of config and state.
-        daemon: The process.
     """
 
-    def __init__(self, devnet: Devnet, folder: Path, daemon: Daemon, stack: AsyncExitStack) -> None:
+    def __init__(self, devnet: Devnet, folder: Path, stack: AsyncExitStack) -> None:
         self.devnet = devnet
         self.folder = folder
-        self.daemon = daemon
+        self._daemon: Daemon | None = None
+        self._open: list[int] = []
+        self._config = write_config(folder, devnet, lease_ttl_s=30, sweep_blocks=SWEEP_BLOCKS)
         self._stack = stack
 
     @classmethod
@@ -74,18 +75,42 @@ class Fleet:
             devnet = await Devnet.start(miners=miners, users=64, validators=1, wallet="miners", terms=terms)
             await stack.enter_async_context(devnet)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swap-miner-bench-")))
-            daemon = await stack.enter_async_context(
-                await Daemon.start(write_config(folder, devnet, lease_ttl_s=30, sweep_blocks=SWEEP_BLOCKS))
-            )
-            await daemon.ready()
-            return cls(devnet, folder, daemon, stack.pop_all())
-        raise AssertionError("unreachable")
+            fleet = cls(devnet, folder, stack.pop_all())
+        try:
+            await fleet.start_again()
+        except BaseException:
+            await fleet.stop()
+            raise
+        return fleet
+
+    async def start_again(self) -> float:
+        """Start the daemon, and wait until it is ready; its CPU time at that, seconds."""
+        self._daemon = await Daemon.start(self._config)
+        await self._daemon.ready()
+        return self.cpu_s()
+
+    async def stop(self) -> None:
+        """End everything."""
+        if self._daemon is not None:
+            await self._daemon.kill()
+        await self._stack.aclose()
+
+    @property
+    def daemon(self) -> Daemon:
+        """The process that runs, or ran last."""
+        assert self._daemon is not None, "the daemon was not started"
+        return self._daemon
+
+    @property
+    def store_file(self) -> Path:
+        """The daemon's database."""
+        return self.folder / "state" / "swap-miner.sqlite"
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        await self._stack.aclose()
+        await self.stop()
 
     # time
 
@@ -93,9 +118,11 @@ class Fleet:
         """Wait until the daemon has ended a round on the chain's heads; the best head's height."""
         heads = await self.devnet.chain.heads()
         await self.daemon.until(
-            lambda line: line.get("event") == "round"
-            and line.get("height", -1) >= heads.finalised_number
-            and line.get("best", -1) >= heads.number,
+            lambda line: (
+                line.get("event") == "round"
+                and line.get("height", -1) >= heads.finalised_number
+                and line.get("best", -1) >= heads.number
+            ),
             timeout_s=ROUND_S,
         )
         return heads.number
@@ -119,6 +146,7 @@ class Fleet:
         await self.block()
         await self.requests()
         opened = await driver.initiate(plans, requests, payments)
+        self._open += [each.id for each in opened]
         await self.caught_up()
         return opened
 
@@ -149,9 +177,16 @@ class Fleet:
                 return swaps
         raise AssertionError(f"not fulfilled in {limit} blocks: {self.daemon.tail()}")
 
-    async def confirm(self, opened: Sequence[Opened]) -> None:
-        """Have the validators complete swaps, and the daemon see it."""
-        await self.devnet.validators.confirm(*(each.id for each in opened))
+    async def complete(self, count: int | None = None, *, newest: bool = False) -> None:
+        """Have the validators complete open swaps, and the daemon see it; all, or so many of the oldest.
+
+        Args:
+            count: How many.
+            newest: Whether the newest are meant instead.
+        """
+        ids = self._open[-count:] if newest and count else self._open[:count]
+        self._open = [each for each in self._open if each not in ids]
+        await self.devnet.validators.confirm(*ids)
         await self.caught_up()
 
     # measures

@@ -27,13 +27,37 @@ async def test_a_look_takes_few_requests(world: World) -> None:
     await world.rail.tip()
     await world.node.requests(reset=True)
     assert (await world.rail.locate(lane)).kind is S.UNSEEN
-    assert await world.node.requests(reset=True) == {"gettxspendingprevout": 1, "gettxout": 1}
+    glance = {"gettxspendingprevout": 1, "getbestblockhash": 1}
+    assert await world.node.requests(reset=True) == {**glance, "gettxout": 1}
     await world.rail.broadcast(lane)
     await world.node.mine()
     seen = await world.rail.locate(lane)
     await world.node.requests(reset=True)
     await world.rail.locate(world.seen(lane, seen))
-    assert await world.node.requests() == {"getbestblockhash": 2, "getblockhash": 1}
+    assert await world.node.requests() == glance, "nothing has changed"
+
+
+async def test_one_glance_is_for_every_lane(world: World) -> None:
+    lanes = [await world.pay(send=False) for _ in range(3)]
+    assert {(await world.rail.locate(lane)).kind for lane in lanes} == {S.UNSEEN}
+    await world.node.requests(reset=True)
+    world.clock.step_s = 0
+    for lane in lanes:
+        await world.rail.locate(lane)
+    assert await world.node.requests() == {"gettxspendingprevout": 1, "getbestblockhash": 1}
+
+
+async def test_a_glance_does_not_hide_what_changed(world: World) -> None:
+    world.clock.step_s = 0
+    one, two = [await world.pay(send=False) for _ in range(2)]
+    for lane in (one, two, one):
+        assert (await world.rail.locate(lane)).kind is S.UNSEEN
+    await world.rail.broadcast(two)
+    await world.rail.locate(two)
+    assert (await world.rail.locate(two)).kind is S.IN_POOL
+    await world.node.mine()
+    await world.rail.locate(one)
+    assert (await world.rail.locate(two)).kind is S.IN_BLOCK
 
 
 async def test_unseen_names_the_best_block(world: World) -> None:

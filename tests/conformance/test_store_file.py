@@ -165,14 +165,16 @@ class TestAFileThatIsNoStore:
 
     async def test_an_empty_file_is_no_first_start(self, path: Path) -> None:
         put(path, b"")
-        assert "empty" in await fails(path, StoreDamaged)
+        assert "it is empty" in await fails(path, StoreDamaged)
         assert size(path) == 0
 
     async def test_another_programs_database(self, path: Path) -> None:
         path.parent.mkdir()
         raw(path, "CREATE TABLE theirs (x)")
         assert "no store of this program" in await fails(path, StoreDamaged)
-        raw(path, "DROP TABLE theirs")
+        raw(path, "CREATE TABLE alembic_version (version_num)", "INSERT INTO alembic_version VALUES ('77')")
+        await fails(path, StoreDamaged)
+        raw(path, "DROP TABLE theirs", "DROP TABLE alembic_version")
         await fails(path, StoreDamaged)
 
     @pytest.mark.parametrize("page", [1, 7])
@@ -258,6 +260,18 @@ class TestWhenTheStoreRefuses:
         conn.execute("ROLLBACK")
         conn.close()
         await store.step(saga, NOTED)
+
+    async def test_what_a_write_has_read_stays_until_it_commits(self, path: Path, opened: Any) -> None:
+        store = await opened(path)
+
+        def work(conn: Any) -> None:
+            assert conn.exec_driver_sql("SELECT count(*) FROM sagas").scalar() == 0
+            rival = sqlite3.connect(path, timeout=0)
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                rival.execute("INSERT INTO meta VALUES ('a', 'b')")
+            rival.close()
+
+        await store._db.write(work)
 
     async def test_a_commit_without_an_answer_is_read_back(self, path: Path, opened: Any) -> None:
         store = await opened(path)

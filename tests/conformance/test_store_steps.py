@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, update
 
 from miner.errors import InvariantBroken, LeaseLost, Refused, SlotTaken, StaleSaga
 from miner.model import (
@@ -25,6 +26,7 @@ from miner.model import (
 )
 from miner.saga import ENDS, TABLE, Event, State
 from miner.store import SqlStore, project
+from miner.store.schema import sagas
 from tests.conformance import store_fixtures
 from tests.conformance.store_builders import (
     AMOUNT,
@@ -340,6 +342,22 @@ class TestOneLaneAPayout:
         await store.sight(payout_of(saga), seen(SightingKind.IN_BLOCK, 9, payout_of(saga), final=True))
         with pytest.raises(InvariantBroken, match="landed"):
             await store.step(saga, Step(event=Event.PAYOUT_FREED))
+
+    @pytest.mark.parametrize("landed", [True, False])
+    async def test_not_even_if_the_row_says_so(self, store: SqlStore, landed: bool) -> None:
+        """A second belt: the row is a projection, and may be wrong; the lanes are what was signed."""
+        saga = await signed(store, 1)
+        if landed:
+            await store.sight(payout_of(saga), seen(SightingKind.IN_BLOCK, 9, payout_of(saga), final=True))
+
+        def spoil(conn: Connection) -> None:
+            conn.execute(update(sagas).values(state="RESERVED", payout_lane_id=None))
+
+        await store._db.write(spoil)
+        sign = Signer()
+        with pytest.raises(InvariantBroken, match="not free"):
+            await store.step(await get(store, 1), Step(event=Event.PAYOUT_SIGNED, claim=payout_claim(sign)))
+        assert sign.slots == []
 
     async def test_a_freed_payout_gets_a_new_lane(self, store: SqlStore) -> None:
         saga = await signed(store, 1)

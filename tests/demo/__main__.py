@@ -1,6 +1,6 @@
 """`make demo`: a daemon, two chains, thirteen swaps; exit 0 only if each came to what it must.
 
-`DEMO_JSON=path` writes the summary as JSON as well.
+`DEMO_JSON=path` writes the summary as JSON as well, `DEMO_SVG=path` a picture of what was shown.
 """
 
 from __future__ import annotations
@@ -14,21 +14,45 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from miner.notify.recovery import read
 from miner.store import SqlStore
+from tests.demo import tables
 from tests.demo.evidence import Auditor
 from tests.demo.story import MINERS, TERMS, Act, Story, clock
 from tests.devnet.world import Devnet
 
-console = Console(width=None if sys.stdout.isatty() else 110)
+console = Console(width=None if sys.stdout.isatty() else tables.WIDTH, highlight=False)
+
+
+class Teller:
+    """Prints each line with the time since the start, and keeps it for the picture."""
+
+    def __init__(self) -> None:
+        self.told: list[RenderableType] = []
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._began
+
+    def say(self, text: str, style: str = "") -> None:
+        """Tell the person watching what happens."""
+        self.show(Text.assemble((f"{self.seconds:.0f} s".ljust(7), "dim"), (text, style)))
+
+    def show(self, part: RenderableType) -> None:
+        """Print anything."""
+        self.told.append(part)
+        console.print(part)
 
 
 class Screen:
-    """The live table: each swap's state by the daemon's store, beside what the contract says."""
+    """The live table."""
 
     def __init__(self, story: Story) -> None:
         self._story = story
@@ -54,43 +78,27 @@ class Screen:
 
     def table(self) -> Table:
         """The table as of now."""
-        table = Table(title="swaps", title_justify="left", expand=False)
-        for column in ("swap", "direction", "state", "on the contract", "what it is"):
-            table.add_column(column)
-        for act in self._story.acts:
-            seen = act.evidence.status if act.evidence else act.opened.swap.status
-            state = self._states.get(act.opened.id, "")
-            table.add_row(str(act.opened.id), act.direction, state, seen, act.note or "an honest swap")
-        return table
+        return tables.live(self._story.acts, self._states)
 
 
-def summary(acts: list[Act], entries: dict[int, list[str]]) -> tuple[Table, list[dict[str, Any]]]:
+def rows_of(acts: list[Act], entries: dict[int, list[str]]) -> list[dict[str, Any]]:
     """What the chains say, and whether it is what must be."""
-    table = Table(title="from the chains' own evidence", title_justify="left")
-    for column in ("swap", "direction", "expected", "outcome", "payouts on chain", "recovery log", ""):
-        table.add_column(column)
     rows = []
     for act in acts:
         causes = entries.get(act.opened.id, [])
         outcome = act.outcome(len(causes))
-        payouts = act.evidence.payouts if act.evidence else -1
-        good = outcome == act.expected
-        told = ", ".join(causes)
-        table.add_row(
-            str(act.opened.id), act.direction, act.expected, outcome, str(payouts), told, "✓" if good else "✗"
-        )
         rows.append(
             {
                 "swap_id": act.opened.id,
                 "direction": act.direction,
                 "expected": act.expected,
                 "outcome": outcome,
-                "payouts_on_chain": payouts,
+                "payouts_on_chain": act.evidence.payouts if act.evidence else -1,
                 "recovery": causes,
-                "ok": good,
+                "ok": outcome == act.expected,
             }
         )
-    return table, rows
+    return rows
 
 
 async def play(story: Story) -> None:
@@ -98,7 +106,7 @@ async def play(story: Story) -> None:
     say = story.say
     say("starting swap-miner")
     await story.start_daemon()
-    say("nine swaps of nine miners in one block: eight honest ones, one whose user paid 1 sat too little")
+    say("nine swaps of nine miners in one block: eight honest ones, one underpaid by 1 sat")
     await story.normal_and_underpaid()
     async with clock(story.devnet):
         await asyncio.sleep(8)
@@ -117,13 +125,12 @@ async def play(story: Story) -> None:
 
 async def main() -> int:
     """Run it; the exit code."""
-    began = time.monotonic()
-    console.print(
-        "[bold]starting a contracts chain, a Bitcoin node, the contract, users and validators[/bold]"
-    )
+    teller = Teller()
+    teller.say(f"a contracts chain, a Bitcoin node, the contract, users, validators, {MINERS} miners …")
     with tempfile.TemporaryDirectory(prefix="swap-miner-demo-") as folder:
-        async with await Devnet.start(miners=MINERS, terms=TERMS) as devnet:
-            story = Story(devnet, Path(folder), await Auditor.begin(devnet), console.print)
+        async with await _devnet() as devnet:
+            teller.say("both chains are up, and the miners are active")
+            story = Story(devnet, Path(folder), await Auditor.begin(devnet), teller.say)
             screen = Screen(story)
             with Live(console=console, refresh_per_second=4) as live:
                 follower = asyncio.create_task(screen.follow(live))
@@ -134,25 +141,31 @@ async def main() -> int:
                     await asyncio.gather(follower, return_exceptions=True)
                     if story.daemon is not None:
                         code = await story.daemon.stop()
-                        console.print(f"swap-miner stopped with exit code {code}")
-            return conclude(story, began)
+                        teller.say(f"swap-miner stopped with exit code {code}")
+            teller.told.append(screen.table())
+            return conclude(story, teller)
 
 
-def conclude(story: Story, began: float) -> int:
+async def _devnet() -> Devnet:
+    with console.status("starting, about ten seconds"):
+        return await Devnet.start(miners=MINERS, terms=TERMS)
+
+
+def conclude(story: Story, teller: Teller) -> int:
     """Print the summary; 0 only if every count is what it must be."""
     entries: dict[int, list[str]] = {}
     for entry in read(story.folder / "state" / "recovery.jsonl").entries:
         entries.setdefault(entry["swap_id"], []).append(entry["cause"])
-    table, rows = summary(story.acts, entries)
-    console.print(table)
+    rows = rows_of(story.acts, entries)
+    teller.show(tables.evidence(story.acts, entries))
     good = all(row["ok"] for row in rows) and len(rows) >= 12 and story.kills == 1
     if path := os.environ.get("DEMO_JSON"):
         Path(path).write_text(json.dumps({"ok": good, "kills": story.kills, "swaps": rows}, indent=1) + "\n")
-    took = time.monotonic() - began
+    payouts = sum(row["payouts_on_chain"] for row in rows)
     verdict = "every swap came to what it must" if good else "SOMETHING IS WRONG"
-    console.print(
-        f"{verdict}: {len(rows)} swaps, {sum(r['payouts_on_chain'] for r in rows)} payouts, {took:.0f} s"
-    )
+    teller.say(f"{verdict}: {len(rows)} swaps, {payouts} payouts", "bold green" if good else "bold red")
+    if path := os.environ.get("DEMO_SVG"):
+        tables.draw(teller.told, Path(path))
     if not good:
         console.print(story.running.tail(80))
     return 0 if good else 1

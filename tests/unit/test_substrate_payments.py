@@ -74,7 +74,17 @@ def test_an_id_has_one_spelling(raw: bytes, prefixed: bool, upper: bool) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0x", "ab" * 31, "ab" * 33, "0x" + "ag" * 32, " " + "ab" * 32, "ab" * 32 + "\n", "123-4", "\u0660" * 64],
+    [
+        "",
+        "0x",
+        "ab" * 31,
+        "ab" * 33,
+        "0x" + "ag" * 32,
+        " " + "ab" * 32,
+        "ab" * 32 + "\n",
+        "123-4",
+        "\u0660" * 64,
+    ],
 )
 def test_what_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(Refused) as told:

@@ -79,8 +79,13 @@ ADOPTED = replace(
     a_payout(LaneState.LANDED, txid=STRANGER), attempts=(), purpose=LanePurpose.IMPORTED, slot="adopted"
 )
 CHECKED = TIMEOUT - 49
-PAYOUTS = st.sampled_from([None, ADOPTED, *every(a_payout(checked=CHECKED), AttemptKind.PAYMENT)])
-MARKS = st.sampled_from([None, *every(a_mark(), AttemptKind.MARK)])
+EVERY_PAYOUT = every(a_payout(checked=CHECKED), AttemptKind.PAYMENT)
+PAYOUTS = st.sampled_from(EVERY_PAYOUT) | st.sampled_from([None, ADOPTED])
+MARKS = st.sampled_from(every(a_mark(), AttemptKind.MARK)) | st.none()
+MAY_BE_OUT = st.sampled_from(
+    [lane for lane in EVERY_PAYOUT if lane.state is LaneState.SIGNED and not lane.txid and not lane.taker]
+)
+"""Lanes whose bytes may have left and are in no block."""
 ENDINGS = st.sampled_from(
     [Ending(kind, TIMEOUT, dest_tx_hash=txid) for kind in EndingKind for txid in (None, *IDS[1:])]
 )
@@ -102,6 +107,10 @@ SAGAS = st.builds(
     next_attempt_ms=st.sampled_from([0, NOW + 1]),
 )
 LIVE = SAGAS.map(lambda saga: replace(saga, ending=None))
+READY = st.builds(
+    a_saga, st.sampled_from([State.VERIFIED, State.RESERVED]), dest=st.sampled_from(Chain), payout=PAYOUTS
+)
+"""Sagas about to make a first send."""
 PAUSES = [frozenset(some) for n in range(4) for some in combinations(("all", "tao", "btc"), n)]
 DUES = [frozenset(some) for n in range(4) for some in combinations((PAYOUT, MARK, OTHER_MARK), n)]
 TICKS = st.builds(
@@ -207,7 +216,7 @@ def test_a_round_never_goes_in_circles(saga: Saga, tick: Tick) -> None:
 
 
 @any_round
-@given(SAGAS, TICKS)
+@given(SAGAS | READY, TICKS)
 def test_a_first_send_is_made_only_before_the_margin_and_when_nothing_stops_it(
     saga: Saga, tick: Tick
 ) -> None:
@@ -251,7 +260,7 @@ def test_the_deadline_and_a_pause_stop_first_sends_only(saga: Saga, tick: Tick, 
 
 
 @any_round
-@given(SAGAS, OPEN_TICKS, st.sampled_from(["all", "tao", "btc"]))
+@given(SAGAS | READY, OPEN_TICKS, st.sampled_from(["all", "tao", "btc"]))
 def test_a_pause_turns_first_sends_into_waiting_and_changes_nothing_else(
     saga: Saga, tick: Tick, what: str
 ) -> None:
@@ -311,10 +320,21 @@ def test_past_the_pivot_nothing_ends_as_unpaid_without_its_lane_being_freed(saga
 
 
 @any_round
-@given(LIVE, TICKS)
-def test_a_lane_with_a_filler_never_gets_a_payment_again(saga: Saga, tick: Tick) -> None:
-    if saga.payout is not None and saga.payout.cancelling:
-        assert decided(saga, tick).do is not Do.RESIGN_PAYOUT
+@given(LIVE, MAY_BE_OUT.filter(lambda lane: lane.cancelling), TICKS)
+def test_a_lane_with_a_filler_never_gets_a_payment_again(saga: Saga, lane: Lane, tick: Tick) -> None:
+    for state in (saga.state, State.SIGNED):
+        assert decided(replace(saga, state=state, payout=lane), tick).do is not Do.RESIGN_PAYOUT
+
+
+@any_round
+@given(SAGAS, MAY_BE_OUT, TICKS)
+def test_bytes_that_may_be_out_are_withdrawn_when_another_payout_completed_the_swap(
+    saga: Saga, lane: Lane, tick: Tick
+) -> None:
+    assume(saga.state in {State.SIGNED, State.PAID, State.MARKING, State.WITHDRAWING, State.HELD})
+    saga = replace(saga, payout=lane, ending=Ending(EndingKind.COMPLETED, TIMEOUT, dest_tx_hash=STRANGER))
+    event = decided(saga, tick).event
+    assert event is (None if saga.state is State.WITHDRAWING else Event.SWAP_ENDED_IN_DOUBT)
 
 
 @any_round
@@ -328,12 +348,13 @@ def test_a_filler_on_its_way_is_never_taken_for_the_payout(saga: Saga, tick: Tic
 
 
 @any_round
-@given(LIVE, TICKS)
-def test_nothing_pays_a_swap_that_was_marked_with_another_id(saga: Saga, tick: Tick) -> None:
+@given(LIVE, MAY_BE_OUT, TICKS)
+def test_nothing_pays_a_swap_that_was_marked_with_another_id(saga: Saga, lane: Lane, tick: Tick) -> None:
     """From the pivot on. Before it, the swap is read again and only an Active one is paid."""
-    marked = replace(saga, swap=replace(saga.swap, status=SwapStatus.FULFILLED, dest_tx_hash=STRANGER))
-    if saga.state not in BEFORE_PIVOT | {State.MARKED} and (saga.payout is None or not saga.payout.txid):
-        assert not pays(decided(marked, tick), marked)
+    assume(saga.state not in BEFORE_PIVOT | {State.MARKED})
+    swap = replace(saga.swap, status=SwapStatus.FULFILLED, dest_tx_hash=STRANGER)
+    saga = replace(saga, swap=swap, payout=lane)
+    assert not pays(decided(saga, tick), saga)
 
 
 # marks
@@ -380,7 +401,7 @@ def test_a_paid_swap_that_is_held_is_marked_at_a_sweep_whatever_the_reason(saga:
 def test_held_signs_no_payout(saga: Saga, tick: Tick) -> None:
     saga = replace(saga, state=State.HELD)
     command = decided(saga, tick)
-    assert command.do not in {Do.VERIFY, Do.RESERVE, Do.PAY, Do.RESIGN_PAYOUT, Do.CANCEL_PAYOUT}
+    assert command.do not in {Do.VERIFY, Do.RESERVE, Do.PAY, Do.RESIGN_PAYOUT}
     assert command.event not in {Event.HELD_FOR_OPERATOR, Event.QUARANTINED}, "it is held already"
 
 

@@ -138,6 +138,24 @@ class History:
 
         return await self._node.steady(look)
 
+    async def may_have_paid(
+        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+    ) -> bool:
+        """See `Rail.may_have_paid`: whether a spend by no lane of ours pays the order's recipient at all."""
+        account = self._accounts.get(row.account)
+        recipient = script_of(order.recipient, self._network)
+        since = await self._block_at(max((await self._node.head()).height - age_blocks - _NEAR, 0))
+        ids, _ = await self._node.wallet_spends(account.wallet, since, self._final)
+        for txid in sorted(ids):
+            told = await self._node.wallet_tx(account.wallet, txid)
+            if told is None:
+                raise ReadFailed(f"transaction {txid}", "the wallet listed it and does not know it")
+            if told.confirmations < 0 or told.abandoned or any(str(spent) in slots for spent in told.tx.spends):
+                continue
+            if told.tx.effect(recipient, order.amount) is not TakerEffect.PAYS_NOTHING:
+                return True
+        return False
+
     async def _fits(
         self, account: Account, txid: str, recipient: bytes, order: PayoutOrder, head: Head
     ) -> Sighting | None:

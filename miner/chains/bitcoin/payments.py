@@ -40,13 +40,25 @@ class Payments:
         self._network = network
         self._good_at: dict[str, str] = {}
         self._absent_at: dict[tuple[str, int], str] = {}
+        self._shallow_at: dict[tuple[str, int, int], str] = {}
 
     async def verify(self, claim: PaymentClaim) -> Payment | Pending:
-        """See `Rail.verify`. Two requests where the claimed height is right."""
+        """See `Rail.verify`. Two requests where the claimed height is right, none while it only waits."""
         txid = canonical_txid(claim.txid)
         sender = self._script(claim.sender, "wrong_sender")
         recipient = self._script(claim.recipient, "wrong_recipient")
         tip = await self._node.tip()
+        key = (txid, claim.height, claim.confirmations)
+        if self._shallow_at.get(key) == tip.hash:
+            return TOO_SHALLOW
+        told = await self._look(claim, txid, sender, recipient, tip)
+        if told == TOO_SHALLOW:
+            _keep(self._shallow_at, key, tip.hash)
+        return told
+
+    async def _look(
+        self, claim: PaymentClaim, txid: str, sender: bytes, recipient: bytes, tip: Head
+    ) -> Payment | Pending:
         found = await self._find(txid, claim.height, tip)
         if isinstance(found, Pending):
             return found

@@ -9,6 +9,7 @@ from miner.amounts import Chain
 from miner.chains.bitcoin.accounts import Accounts, check_account, check_node
 from miner.chains.bitcoin.addresses import canonical_txid, script_of
 from miner.chains.bitcoin.fees import FeePolicy
+from miner.chains.bitcoin.glances import Glances
 from miner.chains.bitcoin.history import History
 from miner.chains.bitcoin.networks import Network
 from miner.chains.bitcoin.node import Node
@@ -17,6 +18,7 @@ from miner.chains.bitcoin.payouts import Payouts
 from miner.chains.bitcoin.replacements import Replacements
 from miner.chains.bitcoin.rpc import BitcoinRpc, RpcError
 from miner.chains.bitcoin.sightings import Sightings
+from miner.chains.bitcoin.transactions import Outpoint
 from miner.errors import NotSent, OutcomeUnknown, Refused
 from miner.model import (
     AccountRow,
@@ -96,7 +98,8 @@ class BitcoinRail:
         self._node = node = Node(rpc, clock, tip_ttl_s)
         self._payouts = Payouts(node, self._accounts, network, fees)
         self._replacements = Replacements(node, self._accounts, network, fees, max_fee)
-        self._sightings = Sightings(node, self._accounts, network, final_confirmations)
+        self._glances = Glances(node, clock, tip_ttl_s)
+        self._sightings = Sightings(node, self._accounts, network, final_confirmations, self._glances)
         self._payments = Payments(node, network)
         self._history = History(node, self._accounts, network, final_confirmations)
 
@@ -176,7 +179,10 @@ class BitcoinRail:
             ReadFailed: Nothing was learned; nothing was signed that could leave.
             InvariantBroken: The node signed something else than was asked for.
         """
-        return await self._payouts.prepare(order, taken, after)
+        claim = await self._payouts.prepare(order, taken, after)
+        if claim.anchor is not None:
+            self._glances.expect(Outpoint.parse(claim.anchor))
+        return claim
 
     async def resign(self, lane: Lane, order: PayoutOrder) -> Replacement:
         """The payout again with the same inputs and a higher fee; its bytes never become invalid.
@@ -218,6 +224,12 @@ class BitcoinRail:
     async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
         """See `Rail.find_payout`."""
         return await self._history.find_payout(account, order, txid, near)
+
+    async def may_have_paid(
+        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+    ) -> bool:
+        """See `Rail.may_have_paid`; unconfirmed payments count."""
+        return await self._history.may_have_paid(row, order, age_blocks, slots)
 
     async def baseline(self, account: str) -> int:
         """See `Rail.baseline`: the best height, whatever the account."""

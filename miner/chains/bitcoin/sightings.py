@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from miner.chains.bitcoin.accounts import Accounts
 from miner.chains.bitcoin.addresses import script_of
+from miner.chains.bitcoin.glances import Glances
 from miner.chains.bitcoin.networks import Network
 from miner.chains.bitcoin.node import Node
 from miner.chains.bitcoin.spenders import Missing, Spend, Spenders
@@ -25,22 +26,33 @@ class Sightings:
     - `TAKEN`: only with `final_confirmations`.
     """
 
-    def __init__(self, node: Node, accounts: Accounts, network: Network, final_confirmations: int) -> None:
+    def __init__(
+        self, node: Node, accounts: Accounts, network: Network, final_confirmations: int, glances: Glances
+    ) -> None:
         self._node = node
+        self._glances = glances
         self._accounts = accounts
         self._network = network
         self._final = final_confirmations
         self._spenders = Spenders(node, accounts)
 
     async def locate(self, lane: Lane) -> Sighting:
-        """See `Rail.locate`."""
+        """See `Rail.locate`. A glance where nothing has changed since the lane was looked at."""
         try:
             anchor = Outpoint.parse(lane.slot)
         except ValueError:
             return await self._node.steady(lambda head: self._by_id(lane, head))
+        key = (anchor, lane.recipient, lane.amount, *(attempt.tx.txid for attempt in lane.attempts))
+        glance = await self._glances.at(anchor)
+        seen = self._glances.shown(key, glance)
+        if seen is None:
+            seen = await self._look(lane, anchor, glance.holder)
+            self._glances.keep(key, glance, seen)
+        return seen
+
+    async def _look(self, lane: Lane, anchor: Outpoint, holder: str | None) -> Sighting:
         if (seen := await self._still_in_block(lane)) is not None:
             return seen
-        holder = (await self._node.pool_spenders([anchor])).get(anchor)
         if (best := await self._node.unspent_at(anchor)) is not None:
             return _pooled(lane, holder, await self._node.head_of(best))
         return await self._node.steady(lambda head: self._spent(lane, anchor, holder, head))

@@ -71,6 +71,7 @@ class Blocks:
         self._newest: Runtime | None = None
         self._versions: Shared[str, Version] = Shared(4)
         self._together = True
+        self._executed = 0
 
     # bodies
 
@@ -141,6 +142,7 @@ class Blocks:
         parent_hash = to_hex(parent)
         if upgrade is not None:
             spec, _ = read_compact(upgrade, 0)  # what executed this block
+            self._executed = max(self._executed, spec)
             runtime = await self._runtime(spec, None, parent_hash)
         try:
             return State(parent_hash, int.from_bytes(now, "little"), runtime.events.read(events or b""))
@@ -192,7 +194,9 @@ class Blocks:
         if heads is None:
             raise ReadFailed("the runtime's version", "no endpoint is connected")
         at = heads.best.hash
-        version = self._endpoints.version or await self._versions.get(at, lambda: self._read_version(at))
+        version = self._endpoints.version
+        if version is None or version.spec < self._executed:  # none was pushed, or not the last one
+            version = await self._versions.get(at, lambda: self._read_version(at))
         self._newest = await self._runtime(version.spec, version.transaction, at)
         return self._newest
 

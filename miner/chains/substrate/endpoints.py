@@ -173,30 +173,31 @@ class Endpoints:
         """The heads now, and again at each change. See `ports.Node.follow`."""
         last: Heads | None = None
         source: tuple[str, int] = ("", 0)
+        silent_since: float | None = None
         while True:
             changed, heads = self._changed, self.heads
+            silent_since = self._silence(silent_since)
             now = (self._active.url, self._active.session)
             if heads is None or heads == last or not _continues(last, heads, now == source):
-                await self._wait(changed)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._limits.silence_s):
+                        await changed.wait()
                 continue
             last, source = heads, now
             yield heads
 
-    async def _wait(self, changed: asyncio.Event) -> None:
-        """Wait for a change.
+    def _silence(self, since: float | None) -> float | None:
+        """Since when no endpoint has been connected; None while one is.
 
         Raises:
-            ReadFailed: No endpoint has answered for the time of silence.
+            ReadFailed: For longer than the limit.
         """
-        until = asyncio.get_running_loop().time() + self._limits.silence_s
-        while not changed.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, until - asyncio.get_running_loop().time())):
-                    await changed.wait()
-                    return
-            if not any(link.ready for link in self._links):
-                raise ReadFailed("the heads", self._no_endpoint())
-            until = asyncio.get_running_loop().time() + self._limits.silence_s
+        if any(link.ready for link in self._links):
+            return None
+        now = asyncio.get_running_loop().time()
+        if since is not None and now - since >= self._limits.silence_s:
+            raise ReadFailed("the heads", self._no_endpoint())
+        return now if since is None else since
 
     # asking
 

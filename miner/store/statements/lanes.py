@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import exists, insert, null, or_, select, union, update
 
 from miner.model import LanePurpose, LaneState
-from miner.store.schema import attempts, lanes, slots
+from miner.store.schema import attempts, imported, lanes, sagas, slots
 from miner.store.statements.params import NO, many, number, text, word
 
 PAYING = (LanePurpose.PAYOUT.value, LanePurpose.IMPORTED.value)
@@ -34,6 +34,25 @@ UNFREED_PAYOUT = (
     .limit(1)
 )
 """A lane that may yet pay the saga's recipient, or has."""
+
+IMPORTED_FOR = (
+    select(sagas.c.id)
+    .join(imported, imported.c.swap_id == sagas.c.swap_id)
+    .where(sagas.c.id == number("saga"))
+)
+"""The saga, where an imported sent cache names its swap."""
+
+FREED_BY = (
+    select(lanes.c.txid)
+    .where(
+        lanes.c.saga_id == number("saga"),
+        lanes.c.purpose == LanePurpose.PAYOUT.value,
+        lanes.c.state.in_([LaneState.TAKEN.value, LaneState.CANCELLED.value]),
+    )
+    .order_by(lanes.c.id.desc())
+    .limit(1)
+)
+"""What took the newest payout lane that the saga lost."""
 
 CREDITED = union(
     select(lanes.c.saga_id, lanes.c.id, lanes.c.state, lanes.c.txid).where(

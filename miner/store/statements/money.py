@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Select,
     and_,
     case,
     cast,
@@ -64,28 +65,53 @@ def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
     return cast(func.coalesce(func.sum(column), 0), BigInteger)
 
 
-HELD = select(
-    select(_sum(reservations.c.amount + reservations.c.fee))
-    .where(
-        reservations.c.chain == text("chain"),
-        reservations.c.account == text("account"),
-        reservations.c.state == word(RESERVED),
-    )
-    .scalar_subquery()
-    + select(_sum(reservations.c.mark_fee))
-    .where(
-        reservations.c.mark_chain == text("chain"),
-        reservations.c.mark_account == text("account"),
-        reservations.c.mark_state == word(RESERVED),
-    )
-    .scalar_subquery()
-)
-OUTFLOW = select(_sum(lanes.c.amount)).where(
-    lanes.c.chain == text("chain"),
-    lanes.c.allotted_at_ms >= number("since"),
+_UNSIGNED = ~exists().where(
+    lanes.c.saga_id == reservations.c.saga_id,
     lanes.c.purpose == LanePurpose.PAYOUT.value,
-    lanes.c.state.not_in(_WITHDRAWN),
+    lanes.c.closed == NO,
 )
+
+
+def _held(*which: ColumnElement[bool]) -> Select[tuple[int]]:
+    payouts = (
+        select(_sum(reservations.c.amount + reservations.c.fee))
+        .where(
+            reservations.c.chain == text("chain"),
+            reservations.c.account == text("account"),
+            reservations.c.state == word(RESERVED),
+            *which,
+        )
+        .scalar_subquery()
+    )
+    marks = (
+        select(_sum(reservations.c.mark_fee))
+        .where(
+            reservations.c.mark_chain == text("chain"),
+            reservations.c.mark_account == text("account"),
+            reservations.c.mark_state == word(RESERVED),
+        )
+        .scalar_subquery()
+    )
+    return select(payouts + marks)
+
+
+HELD = _held()
+HELD_UNSIGNED = _held(_UNSIGNED)
+"""Without what is signed: a wallet does not tell the coins of a payout in its pool as spendable."""
+OUTFLOW = select(
+    select(_sum(lanes.c.amount))
+    .where(
+        lanes.c.chain == text("chain"),
+        lanes.c.allotted_at_ms >= number("since"),
+        lanes.c.purpose == LanePurpose.PAYOUT.value,
+        lanes.c.state.not_in(_WITHDRAWN),
+    )
+    .scalar_subquery()
+    + select(_sum(reservations.c.amount))
+    .where(reservations.c.chain == text("chain"), reservations.c.state == word(RESERVED), _UNSIGNED)
+    .scalar_subquery()
+)
+"""What was signed, and what is set aside to be signed next."""
 
 _ACCOUNT = and_(accounts.c.chain == text("chain"), accounts.c.account == text("account"))
 ACCOUNT = select(accounts).where(_ACCOUNT)

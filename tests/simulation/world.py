@@ -1,0 +1,280 @@
+"""The world: the real services over the model chains and the real store, one block at a time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from miner.amounts import Chain
+from miner.errors import LeaseLost
+from miner.lease import WATCH, LeaseKeeper
+from miner.model import (
+    Caps,
+    JournalEntry,
+    Lane,
+    Lease,
+    PendingRecovery,
+    Policy,
+    RailPolicy,
+    Saga,
+)
+from miner.ports import Heads, Rail
+from miner.saga import State
+from miner.settle import Settler
+from miner.settle.desk import Desk
+from miner.supervise import Pace, Supervisor
+from miner.sweep import SweepReconciler, account_for_spends
+from miner.verify import MinerAccounts, Verifier
+from miner.watch import Watcher
+from tests.simulation.link import Link
+from tests.simulation.model_btc import ModelBtcRail
+from tests.simulation.model_contract import ModelContract, ModelNode
+from tests.simulation.model_lanes import ModelLanes
+from tests.simulation.model_tao import ModelTaoRail
+from tests.simulation.sim_store import SimStore
+from tests.simulation.stage import CONTRACT, Stage, btc_address, tao_address
+
+LEASE_S = 30.0
+MARGIN = {Chain.TAO: 9, Chain.BTC: 103}
+BTC_FINAL = 6
+POLICY = Policy(
+    rails={
+        Chain.TAO: RailPolicy(MARGIN[Chain.TAO], 1, mark_confirmations=0, final_confirmations=1, max_fee=10**6),
+        Chain.BTC: RailPolicy(MARGIN[Chain.BTC], 2, 1, BTC_FINAL, max_fee=50_000),
+    }
+)
+SWEEP_BLOCKS, STALL_S = 5, 120.0
+
+
+@dataclass
+class Told:
+    """`ports.Tell` that remembers.
+
+    Attributes:
+        is_ready: What was told last.
+        why: Why not.
+        progressed: Finalised heads that were worked on.
+    """
+
+    is_ready: bool | None = None
+    why: str = ""
+    progressed: int = 0
+
+    def ready(self, is_ready: bool, why: str) -> None:
+        self.is_ready, self.why = is_ready, why
+
+    def progress(self) -> None:
+        self.progressed += 1
+
+
+@dataclass
+class Entries:
+    """The lines that the recovery log was given, in memory; an id that is there is left as it is."""
+
+    lines: dict[int, PendingRecovery] = field(default_factory=dict)
+
+    async def append(self, pending: PendingRecovery) -> None:
+        self.lines.setdefault(pending.id, pending)
+
+
+class SteppedSupervisor(Supervisor):
+    """The supervisor, one round at a time."""
+
+    async def step(self, heads: Heads) -> None:
+        """What hearing of these heads leads to."""
+        if self._heads is None or heads.finalised != self._heads.finalised:
+            self._finalised_since = self._clock.monotonic()
+        self._heads = heads
+        await self._guarded_round(heads)
+
+
+@dataclass
+class World:
+    """A daemon on a stage.
+
+    Attributes:
+        stage: Both chains and everybody else.
+        store: The daemon's; the real one.
+        told: What was said of readiness.
+        recovery: What is in the recovery log.
+        link: The way to the contract's chain.
+        btc_link: The way to the Bitcoin node.
+    """
+
+    stage: Stage
+    url: str | Path = "sqlite://"
+    policy: Policy = POLICY
+    seed: int = 0
+    told: Told = field(default_factory=Told)
+    recovery: Entries = field(default_factory=Entries)
+    link: Link = field(default_factory=Link)
+    btc_link: Link = field(default_factory=Link)
+    _owners: int = 0
+
+    @classmethod
+    async def make(cls, url: str | Path = "sqlite://", policy: Policy = POLICY, **options: Any) -> World:
+        """A world whose daemon has done its first round.
+
+        Args:
+            url: Of the store; it must be a file where the daemon is to be restarted.
+            policy: The operator's.
+            options: For the stage.
+        """
+        world = cls(Stage.make(**options), url, policy)
+        await world.start()
+        await world.round()
+        return world
+
+    # the daemon's life
+
+    async def start(self) -> None:
+        """Open, wire, and take over what was left, as the daemon does at its start."""
+        self._owners += 1
+        stage = self.stage
+        self.store = SimStore(
+            self.url, owner=f"daemon-{self._owners}", lease_ttl_s=LEASE_S, clock_ms=stage.clock
+        )
+        await self.store.open()
+        self.lanes = ModelLanes(stage.tao, self.link, self._keys())
+        self.node = ModelNode(stage.tao, self.link)
+        self.contract = ModelContract(self.lanes, CONTRACT)
+        payers = [miner.accounts for miner in stage.miners]
+        self.tao = ModelTaoRail(self.lanes, [each[Chain.TAO] for each in payers])
+        self.btc = ModelBtcRail(
+            stage.btc, self.btc_link, [each[Chain.BTC] for each in payers], final_confirmations=BTC_FINAL
+        )
+        await self.store.bind(self.node.genesis, CONTRACT)
+        code = await self.store.pin("code_hash", stage.tao.best.state.contract.terms.code_hash)
+        self._wire(code)
+        await self.take_over()
+
+    def _keys(self) -> list[str]:
+        return [key for m in self.stage.miners for key in (m.hotkey, m.accounts[Chain.TAO])]
+
+    def _wire(self, code_hash: str) -> None:
+        miners = {m.hotkey: MinerAccounts(m.name, m.hotkey, m.accounts) for m in self.stage.miners}
+        rails: Mapping[Chain, Rail] = {Chain.TAO: self.tao, Chain.BTC: self.btc}
+        self.desk = Desk(
+            node=self.node,
+            contract=self.contract,
+            store=self.store,
+            rails=rails,
+            verifier=Verifier(rails, miners, self.policy),
+            policy=self.policy,
+            code_hash=code_hash,
+            random=random.Random(f"{self.seed} {self._owners}"),  # noqa: S311 - jitter
+        )
+        self.watcher = Watcher(self.node, self.contract, self.store, miners)
+        self.settler = Settler(self.desk)
+        self.sweeps = SweepReconciler()
+        desk = self.desk
+        self.sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, miners))
+        self.supervisor = SteppedSupervisor(
+            node=self.node,
+            contract=self.contract,
+            store=self.store,
+            watcher=self.watcher,
+            settler=self.settler,
+            sweeps=self.sweeps,
+            keeper=LeaseKeeper(self.store, self.stage.clock, LEASE_S / 3),
+            recovery=self.recovery,
+            tell=self.told,
+            clock=self.stage.clock,
+            pace=Pace(poll_s=6.0, sweep_blocks=SWEEP_BLOCKS, stall_s=STALL_S),
+        )
+
+    async def take_over(self) -> None:
+        """Wait for a dead process's leases to run out, and take them."""
+        try:
+            await self.store.acquire(WATCH)
+        except LeaseLost:
+            self.stage.clock.now_ms += round(LEASE_S * 1000) + 1
+            await self.store.acquire(WATCH)
+        await self.store.lease_sagas()
+
+    async def stop(self) -> None:
+        """An ordered stop."""
+        await self.store.close()
+
+    async def restart(self, *, crash: bool = False) -> None:
+        """The daemon ends and starts again on the same store; after a crash it gave nothing back."""
+        await (self.store.drop() if crash else self.store.close())
+        await self.start()
+
+    # time
+
+    async def block(self, count: int = 1) -> None:
+        """A block of the contract's chain, and what the daemon does on it."""
+        for _ in range(count):
+            self.stage.tao_block()
+            await self.round()
+
+    async def btc_block(self, count: int = 1) -> None:
+        """As many blocks of Bitcoin, and then a block of the contract's chain."""
+        self.stage.btc_block(count)
+        await self.block()
+
+    async def round(self) -> None:
+        """One round of the daemon on the heads as they are; its leases are kept alive."""
+        await self.store.heartbeat()
+        await self.supervisor.step(self.node.heads())
+
+    async def lease(self) -> Lease:
+        """The lease on the cursor."""
+        return await self.store.acquire(WATCH)
+
+    # looking
+
+    async def saga(self, swap_id: int) -> Saga:
+        """A saga that must be there."""
+        saga = await self.store.saga(swap_id)
+        assert saga is not None, f"swap {swap_id} has no saga"
+        return saga
+
+    async def state(self, swap_id: int) -> State:
+        """A saga's state."""
+        return (await self.saga(swap_id)).state
+
+    async def payout(self, swap_id: int) -> Lane:
+        """A saga's payout lane, which must be there."""
+        lane = (await self.saga(swap_id)).payout
+        assert lane is not None, f"swap {swap_id} has no payout lane"
+        return lane
+
+    async def journal(self, swap_id: int) -> list[JournalEntry]:
+        """A saga's journal."""
+        return list(await self.store.journal((await self.saga(swap_id)).id))
+
+    def causes(self, swap_id: int) -> list[str]:
+        """Causes of the recovery log's lines on a swap."""
+        return [line.entry.cause for line in self.recovery.lines.values() if line.saga.swap_id == swap_id]
+
+    def received(self, swap_id: int) -> list[int]:
+        """What our accounts have paid the user of a swap, on the best chains."""
+        user, tao, btc = f"user {swap_id}", self.stage.tao, self.stage.btc
+        ours = {a for m in self.stage.miners for a in m.accounts.values()}
+        got = [
+            moved.amount
+            for block in tao.canonical
+            for receipt in block.receipts
+            for moved in receipt.moved
+            if moved.recipient == tao_address(user) and moved.sender in ours
+        ]
+        return got + [
+            sat
+            for block in btc.canonical
+            for tx, spent in zip(block.body, block.receipts, strict=True)
+            if any(coin.address in ours for coin in spent.coins)
+            for to, sat in tx.outputs
+            if to == btc_address(user)
+        ]
+
+
+def with_caps(chain: Chain, per_swap: int | None = None, per_hour: int | None = None) -> Policy:
+    """The usual policy with caps on a rail."""
+    rails = dict(POLICY.rails)
+    rails[chain] = replace(rails[chain], caps=Caps(per_swap, per_hour))
+    return replace(POLICY, rails=rails)
