@@ -27,7 +27,7 @@ setup-devnet: setup-python
 	$(call say,setup: devnet)
 	@if [ -x tests/devnet/setup ]; then tests/devnet/setup </dev/null; else echo 'setup: no tests/devnet/setup, nothing to do'; fi
 
-demo: setup ## watch one swap go through, on local chains
+demo: setup ## watch thirteen swaps go through, on local chains
 	$(call say,demo)
 	@$(PY) -m tests.demo
 

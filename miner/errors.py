@@ -4,6 +4,7 @@
 MinerError
 ├ ConfigError            what the operator wrote cannot be used; names file, key, value, remedy
 ├ ReadFailed             learned nothing; the cursor stays
+│ └ Discarded            no endpoint keeps it any more: asking again is of no use
 ├ EffectError
 │ ├ NotSent              certainly no effect; may be tried again
 │ ├ OutcomeUnknown       look first; never build a second payment
@@ -62,6 +63,10 @@ class ReadFailed(MinerError):
 
     def __str__(self) -> str:
         return f"could not read {self.what}: {self.cause}"
+
+
+class Discarded(ReadFailed):
+    """No endpoint that was asked keeps the block, or its state, any more."""
 
 
 class EffectError(MinerError):

@@ -237,9 +237,7 @@ class Rail(Protocol):
             slots: Slots of the account that belong to lanes: what those spent is accounted for.
         """
 
-    async def prepare(
-        self, order: PayoutOrder, taken: Collection[str], after: str | None = None
-    ) -> Claim:
+    async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
         """A claim for a payout lane.
 
         Args:
@@ -441,9 +439,7 @@ class Store(Protocol):
         """
 
     async def outflow(self, chain: str, since_ms: int) -> int:
-        """Sum of payouts signed on a chain since a time, those that were withdrawn left out; and of those
-        for which inventory is set aside now.
-        """
+        """Sum of payouts signed on a chain since a time and not withdrawn, and of what is set aside now."""
 
     async def account(self, chain: str, account: str, base: int) -> AccountRow:
         """The account's row; written with `base` when it is new."""
@@ -502,7 +498,7 @@ class Tell(Protocol):
         """Say whether swaps can be served, and why not."""
 
     def progress(self) -> None:
-        """A finalised head was taken in: feeds the watchdog."""
+        """A new head was worked on: feeds the watchdog."""
 
 
 @dataclass(frozen=True, slots=True)

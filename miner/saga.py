@@ -93,7 +93,7 @@ class Event(StrEnum):
     PAYOUT_WITHDRAWN = "PAYOUT_WITHDRAWN"
     """WITHDRAWING → COMPENSATED: finalised evidence that nothing landed or can land."""
     IMPORTED_SENT = "IMPORTED_SENT"
-    """DISCOVERED, VERIFIED, RESERVED → HELD: another program says it has paid, or may have paid, this swap."""
+    """DISCOVERED, VERIFIED, RESERVED → HELD: another program says it has, or may have, paid it."""
     HELD_FOR_OPERATOR = "HELD_FOR_OPERATOR"
     """Evidence contradicts itself, or the chain refuses what it should take → HELD."""
     QUARANTINED = "QUARANTINED"

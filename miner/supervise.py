@@ -164,12 +164,14 @@ class Supervisor:
             raise
 
     def _told(self, heads: Heads, report: RoundReport) -> None:
-        """Progress is a new finalised head that was worked on; a round on the same heads is no news."""
+        """Progress is a new head that was worked on; a round on the same heads is no news.
+
+        A best head counts as well: while finality stalls, restarting the daemon would mend nothing.
+        """
         done, self._done = self._done, heads
         if done == heads:
             return
-        if done is None or done.finalised != heads.finalised:
-            self._tell.progress()
+        self._tell.progress()
         log.debug(
             "round",
             height=heads.finalised.height,
@@ -190,7 +192,7 @@ class Supervisor:
             self._swept_at = finalised.height
 
     async def _sweep_state(self, lease: Lease) -> bool:
-        """Look for what events did not tell; where that fails, the swaps that are known go on all the same."""
+        """Look for what events did not tell; where that fails, the known swaps go on all the same."""
         cursor = await self._store.cursor()
         try:
             if cursor is not None:

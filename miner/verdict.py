@@ -299,7 +299,9 @@ def _marked(saga: Saga, tick: Tick) -> Command:
     if gone := _payout_gone(saga.payout):
         return gone
     if saga.swap.status is SwapStatus.ACTIVE:  # the block that held the mark was taken back
-        return _hold("mark_is_gone", "the contract does not hold the mark any more; it is made again by itself")
+        return _hold(
+            "mark_is_gone", "the contract does not hold the mark any more; it is made again by itself"
+        )
     return _follow_payout(saga.payout, tick)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from miner.errors import ReadFailed
+from miner.errors import Discarded, ReadFailed
 from miner.model import (
     BlockFacts,
     ContractEvent,
@@ -27,6 +27,7 @@ from miner.model import (
     Observation,
     RecoveryEntry,
     Swap,
+    SwapStatus,
 )
 from miner.ports import Node, Store, SwapContract
 
@@ -34,8 +35,12 @@ log = structlog.get_logger("watch")
 
 CHUNK = 64
 """Blocks stored in one transaction while catching up."""
+KEPT_HEADS = 256
+"""Stored heads among which a common ancestor is looked for."""
 SCAN_LIMIT = 512
 """Unseen swap ids that a sweep reads one by one; above that it asks for the miners' open swaps."""
+STUCK_AFTER = 5
+"""Failed attempts at the same block after which a gap is bridged, where a scan at the head can be made."""
 SWEPT_AT_ONCE = 250
 """Open swaps that one sweep reads again; where there are more, the next sweep goes on with the others."""
 
@@ -75,9 +80,13 @@ class Watcher:
         self._miners = frozenset(miners)
         self._unreadable: set[int] = set()
         self._swept_to = 0
+        self._stuck: tuple[int, int] = (0, 0)
 
     async def catch_up(self, finalised: Head, lease: Lease) -> int:
         """Take in every block up to the finalised head.
+
+        A gap whose blocks no endpoint keeps, or that cannot be read again and again, is bridged by a state
+        scan at the head: what ended meanwhile ended in a way that only the contract's outcomes can tell.
 
         Returns:
             How many blocks were taken in.
@@ -96,7 +105,16 @@ class Watcher:
         taken = 0
         while cursor.height < finalised.height:
             top = min(cursor.height + CHUNK, finalised.height)
-            blocks = await self._blocks(cursor, top, finalised)
+            heads = await self._heads(cursor, top, finalised)
+            try:
+                blocks = await self._blocks(cursor, heads)
+            except FinalityViolation:
+                raise
+            except ReadFailed as failed:
+                if not self._hopeless(cursor, failed):
+                    raise
+                await self._bridge(cursor, finalised, lease, failed)
+                return taken + finalised.height - cursor.height
             await self._take_in(cursor, blocks, lease)
             taken += len(blocks)
             cursor = blocks[-1].head
@@ -104,34 +122,68 @@ class Watcher:
 
     async def _begin(self, finalised: Head, lease: Lease) -> None:
         """First start: everything open now is found by a state scan, and events follow from here."""
-        found = await self._scan(finalised, known=0)
+        found, seen = await self._scan(finalised, known=0)
+        found = [each for each in found if each.ending is None]  # what ended before is another's story
         await self._store.ingest(Ingest(None, (finalised,), tuple(found)), lease)
+        await self._store.set_first_unseen_id(seen)
         log.info("watch_began", height=finalised.height, open_swaps=len(found))
 
-    async def _same_chain(self, cursor: Head, finalised: Head) -> None:
-        if finalised.height == cursor.height:
-            if finalised.hash != cursor.hash:
-                raise FinalityViolation(cursor, await self._ancestor())
-        elif await self._node.hash_at(cursor.height) not in (cursor.hash, None):
+    def _hopeless(self, cursor: Head, failed: ReadFailed) -> bool:
+        """Whether asking for the blocks after the cursor again is of no use."""
+        height, times = self._stuck
+        self._stuck = (cursor.height, times + 1 if height == cursor.height else 1)
+        return isinstance(failed, Discarded) or self._stuck[1] >= STUCK_AFTER
+
+    async def _bridge(self, cursor: Head, finalised: Head, lease: Lease, why: ReadFailed) -> None:
+        """Go on from the finalised head: its state tells every open swap, and which ones are gone."""
+        on_chain = await self._node.hash_at(cursor.height)
+        if on_chain is None:
+            raise why
+        if on_chain != cursor.hash:
             raise FinalityViolation(cursor, await self._ancestor())
+        found, seen = await self._scan(finalised, await self._store.first_unseen_id())
+        changed = await self._changed(finalised, everyone=True)
+        await self._store.ingest(Ingest(cursor, (finalised,), tuple(found), tuple(changed)), lease)
+        await self._store.set_first_unseen_id(seen)
+        log.error(
+            "gap_bridged",
+            after=cursor.height,
+            to=finalised.height,
+            new=len(found),
+            changed=len(changed),
+            cause=str(why),
+            remedy="name an archive endpoint, so that events of a gap are read",
+        )
+
+    async def _same_chain(self, cursor: Head, finalised: Head) -> None:
+        """An endpoint that lags is compared where it is final: above that its best chain proves nothing."""
+        if finalised.height == cursor.height:
+            stored = cursor.hash
+        else:
+            heads = await self._store.recent_heads(KEPT_HEADS)
+            stored = next((h.hash for h in heads if h.height == finalised.height), finalised.hash)
+        if finalised.hash != stored:
+            raise FinalityViolation(Head(finalised.height, stored), await self._ancestor())
 
     async def _ancestor(self) -> Head | None:
-        for head in await self._store.recent_heads():
+        for head in await self._store.recent_heads(KEPT_HEADS):
             if await self._node.hash_at(head.height) == head.hash:
                 return head
         return None
 
-    async def _blocks(self, cursor: Head, top: int, finalised: Head) -> list[BlockFacts]:
-        """Facts of the blocks after the cursor up to `top`, each the child of the one before."""
+    async def _heads(self, cursor: Head, top: int, finalised: Head) -> list[Head]:
         heights = range(cursor.height + 1, top + 1)
-        heads = [finalised if h == finalised.height else await self._head(h) for h in heights]
+        return [finalised if h == finalised.height else await self._head(h) for h in heights]
+
+    async def _blocks(self, cursor: Head, heads: Sequence[Head]) -> list[BlockFacts]:
+        """Facts of the blocks after the cursor, each the child of the one before."""
         facts: list[BlockFacts] = []
         for start in range(0, len(heads), 8):
             facts += await asyncio.gather(*(self._contract.facts(h) for h in heads[start : start + 8]))
         previous = cursor
         for block in facts:
             if block.parent_hash != previous.hash:
-                if previous is cursor:
+                if previous is cursor and await self._node.hash_at(cursor.height) not in (cursor.hash, None):
                     raise FinalityViolation(cursor, await self._ancestor())
                 raise ReadFailed(f"block {block.head.height}", "its parent is not the block before")
             previous = block.head
@@ -237,14 +289,17 @@ class Watcher:
             How many swaps were new or had changed.
         """
         known = await self._store.first_unseen_id()
-        discoveries = await self._scan(head, known)
+        discoveries, seen = await self._scan(head, known)
         observations = await self._changed(head)
         if discoveries or observations:
             await self._store.ingest(Ingest(head, (), tuple(discoveries), tuple(observations)), lease)
             log.info("sweep_found", new=len(discoveries), changed=len(observations), height=head.height)
+        if seen != known:
+            await self._store.set_first_unseen_id(seen)
         return len(discoveries) + len(observations)
 
-    async def _scan(self, head: Head, known: int) -> list[Discovery]:
+    async def _scan(self, head: Head, known: int) -> tuple[list[Discovery], int]:
+        """Our swaps without a saga, and up to which id that is all: to be remembered once they are stored."""
         end = await self._contract.next_swap_id(head)
         if end - known <= SCAN_LIMIT:
             answer = await self._contract.swaps(range(known, end), head) if end > known else {}
@@ -254,39 +309,58 @@ class Watcher:
             swaps = await self._contract.open_swaps(self._miners, head, known)
             missing = []
         self._remember_unreadable(missing)
-        await self._store.set_first_unseen_id(min(missing, default=end))
         ours = [s for s in swaps if s.miner in self._miners]
         seen = await self._store.known([s.id for s in ours])
         found = []
         for swap in ours:
             if swap.id not in seen:
                 block, at_ms = await self._store.reserved_at(swap.miner) or (None, None)
-                found.append(Discovery(swap, block, at_ms))
-        return found
+                found.append(Discovery(swap, block, at_ms, _told_by(swap, head)))
+        return found, min(missing, default=end)
 
-    async def _changed(self, head: Head) -> list[Observation]:
+    async def _changed(self, head: Head, everyone: bool = False) -> list[Observation]:
         sagas = {s.key.swap_id: s for s in await self._store.open_sagas() if s.ending is None}
-        due = self._due(sorted(i for i, s in sagas.items() if not s.state.ended))
+        due = sorted(i for i, s in sagas.items() if not s.state.ended)
+        due = due if everyone else self._due(due)
         if not due:
             return []
         answer = await self._contract.swaps(due, head)
         changed = []
         for swap_id, swap in answer.items():
-            if swap is None:
-                ending = await self._contract.outcome(swap_id, head)
-                ending = ending or Ending(EndingKind.UNKNOWN, head.height)
-                changed.append(Observation(swap_id, None, ending, _slash_note(ending)))
-            elif swap != sagas[swap_id].swap:
+            ending = await self._ending(swap_id, swap, head)
+            if ending is not None:
+                changed.append(Observation(swap_id, swap, ending, _slash_note(ending)))
+            elif swap is not None and swap != sagas[swap_id].swap:
                 changed.append(Observation(swap_id, swap))
         self._swept_to = due[-1]
         return changed
 
-    def _due(self, ids: Sequence[int]) -> Sequence[int]:
+    async def _ending(self, swap_id: int, swap: Swap | None, head: Head) -> Ending | None:
+        """How a swap ended; None where it has not, or could not be read: the next sweep asks again."""
+        if swap is not None:
+            return _told_by(swap, head)
+        try:
+            told = await self._contract.outcome(swap_id, head)
+        except ReadFailed as failed:
+            log.warning("outcome_not_read", swap_id=swap_id, cause=str(failed))
+            return None
+        return told or Ending(EndingKind.UNKNOWN, head.height)
+
+    def _due(self, ids: list[int]) -> list[int]:
         """Those whose turn it is, of open swaps by ascending id."""
         if len(ids) <= SWEPT_AT_ONCE:
             return ids
         start = bisect_right(ids, self._swept_to)
         return [*ids[start:], *ids[:start]][:SWEPT_AT_ONCE]
+
+
+def _told_by(swap: Swap, head: Head) -> Ending | None:
+    """How a swap ended that the contract still holds; None while it is open."""
+    kinds = {SwapStatus.COMPLETED: EndingKind.COMPLETED, SwapStatus.TIMED_OUT: EndingKind.TIMED_OUT}
+    if swap.status not in kinds:
+        return None
+    block = swap.completed_block or head.height
+    return Ending(kinds[swap.status], block, dest_tx_hash=swap.dest_tx_hash or None)
 
 
 def _slash_note(ending: Ending | None) -> RecoveryEntry | None:

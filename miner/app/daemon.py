@@ -19,6 +19,8 @@ log = structlog.get_logger("app")
 
 OK, HELD_BY_ANOTHER = 0, 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+PATIENCE_S = 120.0
+"""What an attempt to connect may take; asked of systemd anew before each."""
 
 
 async def run(settings: Settings) -> int:
@@ -72,6 +74,7 @@ async def _connect(settings: Settings, tell: SystemdTell, stop: asyncio.Event) -
             return await connect(settings, SystemClock())
         except ReadFailed as failed:
             tell.ready(False, str(failed))
+            tell.starting(pause + PATIENCE_S)
             await _nap(stop, pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
     return None

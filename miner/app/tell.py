@@ -26,8 +26,8 @@ class SystemClock:
 class SystemdTell:
     """Readiness and watchdog over `$NOTIFY_SOCKET`; without one, only the log. See `ports.Tell`.
 
-    The watchdog is fed by finalised heads that were taken in, and by nothing else: a process that is
-    alive but has stopped following its chain is restarted.
+    The watchdog is fed by new heads that were worked on, and by nothing else: a process that is alive but
+    has stopped following its chain is restarted.
     """
 
     def __init__(self) -> None:
@@ -50,6 +50,10 @@ class SystemdTell:
     def progress(self) -> None:
         """Feed the watchdog."""
         self._notifier.notify("WATCHDOG=1")
+
+    def starting(self, seconds: float) -> None:
+        """The start takes longer, for a reason that is being worked on: ask for so many seconds more."""
+        self._notifier.notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def stopping(self) -> None:
         """The end has begun."""

@@ -93,7 +93,12 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
         await node.connect()
         lanes = Lanes(node, keyring)
         contract = Contract(
-            node, lanes, metadata, settings.contract.address, mark_fee=settings.limits.tao.mark_fee
+            node,
+            lanes,
+            metadata,
+            settings.contract.address,
+            mark_fee=settings.limits.tao.mark_fee,
+            error_name=(await node.blocks.runtime()).error_name,
         )
         heads = await node.heads()
         code_hash = await contract.check_code(heads.finalised)

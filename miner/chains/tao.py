@@ -137,9 +137,7 @@ class TaoRail:
         """What the fee of this payout will be, rao; asked for once a runtime and call shape."""
         return await self._lanes.drafts.fee(await self._call(order), 0, await self.tip())
 
-    async def prepare(
-        self, order: PayoutOrder, taken: Collection[str], after: str | None = None
-    ) -> Claim:
+    async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
         """A claim for a payout lane; the store allots nonces, so `taken` and `after` are of no use here.
 
         Raises:

@@ -1,6 +1,5 @@
 """The settings: one TOML file, overrides from the environment, and what is wrong with them, in full."""
 
-from miner.config.fields import Finality
 from miner.config.policy import to_policy
 from miner.config.preflight import CheckLine, settings_lines
 from miner.config.problems import ConfigErrors, each_problem, without_credentials
@@ -24,7 +23,6 @@ __all__ = [
     "CheckLine",
     "ConfigErrors",
     "ContractSettings",
-    "Finality",
     "KeyKind",
     "KeySource",
     "LogSettings",

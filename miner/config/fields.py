@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
@@ -25,27 +24,12 @@ from miner.config.secrets import SecretFile, absolute, parse_secret
 
 _HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
-_DEPTH = re.compile(r"depth\s*=\s*([0-9]{1,4})", re.ASCII)
 
 
 class Part(BaseModel):
     """A table of the settings: immutable, and without keys that nobody reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Finality:
-    """What counts as final on the contract's chain.
-
-    Attributes:
-        depth: Blocks on top after which a block is treated as final; None: what the chain says is final.
-    """
-
-    depth: int | None = None
-
-    def __str__(self) -> str:
-        return "finalised" if self.depth is None else f"depth={self.depth}"
 
 
 def _no_bool(value: Any) -> Any:
@@ -78,18 +62,6 @@ def _split(value: object) -> SplitResult | None:
         return None if parts.port == 0 else parts
     except ValueError:
         return None
-
-
-def _finality(value: object) -> Finality:
-    remedy = 'Write "finalised", or "depth=20" for a chain without finality'
-    if isinstance(value, Finality):
-        return value
-    if value in ("finalised", "finalized"):
-        return Finality()
-    found = _DEPTH.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None or int(found[1]) < 1:
-        raise BadValue("{value} is no kind of finality", remedy)
-    return Finality(int(found[1]))
 
 
 def _hash(value: object) -> str:
@@ -139,4 +111,3 @@ HttpUrl = Annotated[str, PlainValidator(_url("http", "https"))]
 Ss58 = Annotated[str, Field(strict=True), AfterValidator(check_ss58)]
 BlockHash = Annotated[str, PlainValidator(_hash)]
 Name = Annotated[str, PlainValidator(_name)]
-FinalityRule = Annotated[Finality, PlainValidator(_finality), PlainSerializer(str, return_type=str)]

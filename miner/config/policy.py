@@ -9,7 +9,7 @@ from miner.model.policy import Caps, Policy, RailPolicy
 
 def to_policy(settings: Settings) -> Policy:
     """The rules of the whole daemon; a chain without a node has none."""
-    rails = {Chain.TAO: _tao(settings.limits.tao, settings.contract.finality.depth)}
+    rails = {Chain.TAO: _tao(settings.limits.tao)}
     if Chain.BTC in settings.chains:
         rails[Chain.BTC] = _btc(settings.limits.btc)
     return Policy(
@@ -22,12 +22,12 @@ def to_policy(settings: Settings) -> Policy:
     )
 
 
-def _tao(limits: TaoLimits, finality_depth: int | None) -> RailPolicy:
+def _tao(limits: TaoLimits) -> RailPolicy:
     return RailPolicy(
         margin_blocks=limits.effective_margin,
         source_confirmations=limits.source_confirmations,
         mark_confirmations=0,  # final, as the contract's chain has it
-        final_confirmations=finality_depth or 0,
+        final_confirmations=0,  # likewise
         max_fee=limits.max_fee,
         caps=Caps(limits.max_per_swap, limits.max_per_hour),
     )

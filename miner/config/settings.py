@@ -21,8 +21,6 @@ from miner.config.fields import (
     Confirmations,
     Count,
     FilePath,
-    Finality,
-    FinalityRule,
     HttpUrl,
     Name,
     NodeUrl,
@@ -53,9 +51,6 @@ class ContractSettings(Part):
     metadata: FilePath = Field(description="The contract's metadata (JSON), from its build")
     genesis: BlockHash | None = Field(
         None, description="Hash of the chain's block 0; without it the first answer is kept and held to"
-    )
-    finality: FinalityRule = Field(
-        Finality(), description="'finalised', or 'depth=N' to treat a block under N others as final"
     )
     request_timeout_s: Seconds = Field(20, description="How long one request to a node may take")
     stall_timeout_s: Seconds = Field(

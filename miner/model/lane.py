@@ -19,7 +19,7 @@ class LanePurpose(StrEnum):
 
 
 class LaneState(StrEnum):
-    """Where a lane stands. The last five are final: nothing of the lane can land any more.
+    """Where a lane stands. The last four are final: nothing of the lane can land any more.
 
     A lane belongs to its purpose until finalised evidence says otherwise.
     """
@@ -36,8 +36,6 @@ class LaneState(StrEnum):
     """Our own filler took the slot, finalised. ■"""
     TAKEN = "taken"
     """Somebody else's transaction took the slot, finalised, and pays the recipient nothing. ■"""
-    DEAD = "dead"
-    """Every attempt's era has died at a finalised height with the slot unused. ■"""
 
     @property
     def closed(self) -> bool:

@@ -33,10 +33,12 @@ class Marker:
             claim = await desk.contract.prepare_mark(mark)
         except Refused as refused:
             if refused.name in OURS:
-                return await self._transient(saga, refused.name, this, self._hotkey_cannot(saga, refused))
+                await self._transient(saga, refused.name, this, self._hotkey_cannot(saga, refused))
+                return None
             return await self._refused(saga, refused.name, this)
         except ReadFailed as failed:
-            return await self._transient(saga, str(failed.cause), this)
+            await self._transient(saga, str(failed.cause), this)
+            return None
         patch = SagaPatch(
             reason="",
             mark_retries=saga.mark_retries + 1,

@@ -286,7 +286,8 @@ class Payer:
         try:
             order = desk.verifier.owed(swap, this.terms)
         except Refused as refused:
-            return await self._tell(saga, refused)
+            await self._tell(saga, refused)
+            return None
         txid, block = (sent.txid, sent.block) if sent else (swap.dest_tx_hash, swap.dest_tx_block)
         seen = await rail.find_payout(order.account, order, txid, block or swap.initiated_block)
         if seen is None or seen.txid is None or seen.block is None or not seen.final:
@@ -295,7 +296,6 @@ class Payer:
         payload: dict[str, Json] = {"txid": seen.txid, "block": seen.block.height}
         step = Step(event=Event.PAYOUT_ADOPTED, payload=payload, patch=SagaPatch(reason=""), adopt=adopt)
         return await desk.store.step(saga, step)
-
 
     async def _tell(self, saga: Saga, refused: Refused) -> None:
         """A payout cannot be looked for, since the swap's terms tell none: told once."""

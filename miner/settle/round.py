@@ -29,6 +29,7 @@ from miner.saga import BEFORE_PIVOT, TABLE, Event, State
 from miner.settle.desk import Desk, Round
 from miner.settle.mark import Marker
 from miner.settle.pay import Payer
+from miner.settle.turns import Turns
 from miner.verdict import Command, Do, Tick, decide
 
 log = structlog.get_logger("settle")
@@ -67,6 +68,7 @@ class Settler:
         self._desk = desk
         self._payer = Payer(desk)
         self._marker = Marker(desk)
+        self._turns = Turns(desk)
         self._limit = asyncio.Semaphore(AT_ONCE)
 
     async def round(self, heads: Heads, *, sweep: bool = False, sends_stopped: str = "") -> RoundReport:
@@ -81,7 +83,8 @@ class Settler:
             StoreError: The store refuses: nothing further was done (law 6).
         """
         desk, report = self._desk, RoundReport()
-        due = await self._look(heads, report)
+        now_ms = await desk.store.now_ms()
+        due = await self._look(heads, now_ms, report)
         sagas = by_deadline(await desk.store.open_sagas())
         report.sagas = len(sagas)
         if not sagas:
@@ -89,7 +92,7 @@ class Settler:
         tick = Tick(
             finalised=heads.finalised,
             best_height=max(heads.best.height, desk.node.best_height()),
-            now_ms=await desk.store.now_ms(),
+            now_ms=now_ms,
             paused=frozenset(await desk.store.paused()),
             sends_stopped=sends_stopped,
             sweep=sweep,
@@ -101,8 +104,8 @@ class Settler:
         await self._all(sagas, this, report)
         return report
 
-    async def _look(self, heads: Heads, report: RoundReport) -> list[int]:
-        """Sight every open lane; returns ids of those whose bytes are due to be sent again."""
+    async def _look(self, heads: Heads, now_ms: int, report: RoundReport) -> list[int]:
+        """Sight every open lane whose turn it is; returns ids of those whose bytes are to be sent again."""
         lanes = await self._desk.store.open_lanes()
         report.lanes = len(lanes)
         self._desk.sent = {lane.id: at for lane in lanes if (at := self._desk.sent.get(lane.id)) is not None}
@@ -113,7 +116,7 @@ class Settler:
                 if await self._look_at(lane, heads):
                     due.append(lane.id)
 
-        await asyncio.gather(*(look(lane) for lane in lanes))
+        await asyncio.gather(*(look(lane) for lane in self._turns.take(lanes, heads, now_ms)))
         return due
 
     async def _look_at(self, lane: Lane, heads: Heads) -> bool:
@@ -125,9 +128,11 @@ class Settler:
         except StoreError:
             raise
         except (MinerError, TimeoutError) as failed:
+            self._turns.again()
             log.warning("lane_not_seen", lane=lane.id, cause=str(failed) or f"no answer in {LOOK_S:g} s")
             return False
         except Exception:
+            self._turns.again()
             log.exception("lane_look_broke", lane=lane.id)
             return False
         return self._desk.due(lane, seen, heads.finalised)
@@ -288,7 +293,7 @@ class Settler:
             payload={**payload, "finalised_height": this.tick.finalised.height},
             patch=SagaPatch(reason=command.reason),
             recovery=command.recovery,
-            release=saga.state in BEFORE_PIVOT and _gives_up(TABLE[saga.state][command.event]),
+            release=_releases(saga.state, command.event),
         )
         moved = await self._desk.store.step(saga, step)
         log.info(
@@ -316,6 +321,7 @@ class Settler:
                 cause=error.cause,
             )
             self._desk.sent.pop(lane.id, None)
+            self._turns.again()
             return None
         self._desk.sent[lane.id] = (lane.latest.tx.txid, this.tick.finalised.height)
         log.info(
@@ -332,9 +338,11 @@ def _ids(sagas: Iterable[Saga]) -> tuple[int, ...]:
     return tuple(saga.key.swap_id for saga in sagas)
 
 
-def _gives_up(after: State) -> bool:
-    """Whether nothing is ever paid for a saga that comes there without a lane: out of `HELD` none is signed."""
-    return after.ended or after is State.HELD
+def _releases(before: State, event: Event) -> bool:
+    """Whether inventory is given back: nothing will be paid for it, or it is set aside anew first."""
+    after = TABLE[before][event]
+    gives_up = before in BEFORE_PIVOT and (after.ended or after is State.HELD)
+    return gives_up or event is Event.PAYOUT_FREED
 
 
 def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:

@@ -201,7 +201,7 @@ def _observe_one(conn: Connection, owner: Owner, seen: Observation, row: Any, le
 
 
 def _with_the_same_terms(conn: Connection, seen: Observation, row: Any) -> Observation:
-    """An observation without its swap where that is another one: what was verified holds for the stored one."""
+    """An observation without its swap where its terms are others: those stored are what was verified."""
     stored = Swap.from_json(orjson.loads(row.swap))
     if seen.swap is None or seen.swap.terms() == stored.terms():
         return seen

@@ -69,15 +69,15 @@ def state_after(lane: Lane, seen: Sighting, taker: TakerEffect | None) -> LaneSt
 
 
 def _in_block(lane: Lane, seen: Sighting) -> LaneState:
+    """In a block that may still be reorged, only what does what the lane is for counts as being there."""
     own = lane.attempt(seen.txid) if seen.txid else None
     kind = seen.kind_seen or (own and own.kind)
-    if not seen.final or kind is None:
-        return LaneState.IN_BLOCK
     if kind is AttemptKind.FILLER:
-        return LaneState.CANCELLED
-    if seen.succeeded is None:
-        return LaneState.IN_BLOCK
-    return LaneState.LANDED if seen.succeeded else LaneState.REVERTED
+        return LaneState.CANCELLED if seen.final else LaneState.SIGNED
+    if seen.succeeded is False:
+        return LaneState.REVERTED if seen.final else LaneState.SIGNED
+    landed = seen.final and kind is not None and seen.succeeded
+    return LaneState.LANDED if landed else LaneState.IN_BLOCK
 
 
 def _taker(conn: Connection, lane: Lane, seen: Sighting) -> TakerEffect | None:

@@ -63,7 +63,7 @@ async def test_an_idle_block_costs_a_request_and_a_sweep_few(figures: Figures) -
     # three waiting swaps, two payouts that wait for Bitcoin blocks, three ended
     assert figures.idle.usual <= 3, figures.idle.requests.by_method()
     assert figures.idle.mean <= 4, figures.idle.requests.by_method()
-    assert figures.idle.most <= 10, figures.idle.per_block
+    assert figures.idle.most <= 15, figures.idle.per_block
 
 
 async def test_each_further_swap_costs_less_than_ten_requests(figures: Figures) -> None:
@@ -82,7 +82,7 @@ async def test_a_long_history_costs_little(figures: Figures) -> None:
     assert again.rss_mb < 150
 
 
-def test_every_figure_has_a_target_that_can_be_missed() -> None:
+async def test_every_figure_has_a_target_that_can_be_missed() -> None:
     values = dict.fromkeys((figure.key for figure in FIGURES), 0.0)
     assert not missed(values)
     assert len(missed(dict.fromkeys(values, 1000000.0))) == len(FIGURES)

@@ -101,8 +101,8 @@ class RememberingRail(ModelBtcRail):
 
     given: frozenset[str] = frozenset()
 
-    async def prepare(self, order: PayoutOrder, taken: Collection[str]) -> Claim:
-        claim = await super().prepare(order, {*taken, *self.given})
+    async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
+        claim = await super().prepare(order, {*taken, *self.given}, after)
         assert claim.anchor is not None
         self.given |= {*claim.sign(claim.anchor).spends}
         return claim

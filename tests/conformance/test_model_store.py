@@ -38,3 +38,63 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     yield found
     for opened in found.opened:
         await opened.close()
+
+
+class TestWhatItIsTiedTo(test_store.TestWhatItIsTiedTo):
+    pass
+
+
+class TestIngest(test_store.TestIngest):
+    pass
+
+
+class TestObservations(test_store.TestObservations):
+    pass
+
+
+class TestReading(test_store.TestReading):
+    pass
+
+
+class TestOperators(test_store.TestOperators):
+    pass
+
+
+class TestSightings(test_store_lanes.TestSightings):
+    pass
+
+
+class TestAccounts(test_store_lanes.TestAccounts):
+    pass
+
+
+class TestCompareAndSet(test_store_steps.TestCompareAndSet):
+    pass
+
+
+class TestSourcePayments(test_store_steps.TestSourcePayments):
+    pass
+
+
+class TestClaims(test_store_steps.TestClaims):
+    pass
+
+
+class TestOneLaneAPayout(test_store_steps.TestOneLaneAPayout):
+    pass
+
+
+class TestReplacements(test_store_steps.TestReplacements):
+    pass
+
+
+class TestAdoption(test_store_steps.TestAdoption):
+    pass
+
+
+class TestEnds(test_store_steps.TestEnds):
+    pass
+
+
+class TestMoney(test_store_steps.TestMoney):
+    pass

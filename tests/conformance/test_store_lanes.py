@@ -9,6 +9,7 @@ import pytest
 from miner.errors import InvariantBroken
 from miner.model import (
     AccountRow,
+    AttemptKind,
     Lane,
     LaneState,
     Sighting,
@@ -59,7 +60,8 @@ class TestSightings:
             (SightingKind.IN_POOL, {}, S.SIGNED),
             (SightingKind.EXPIRED, {}, S.SIGNED),
             (IN_BLOCK, {}, S.IN_BLOCK),
-            (IN_BLOCK, {"succeeded": False}, S.IN_BLOCK),
+            (IN_BLOCK, {"succeeded": False}, S.SIGNED),
+            (IN_BLOCK, {"kind_seen": AttemptKind.FILLER}, S.SIGNED),
             (IN_BLOCK, {"final": True}, S.LANDED),
             (IN_BLOCK, {"final": True, "kind_seen": None}, S.LANDED),
             (IN_BLOCK, {"final": True, "succeeded": False}, S.REVERTED),

@@ -603,5 +603,7 @@ class TestMoney:
         assert await store.outflow(TAO, since) == AMOUNT
         assert await store.outflow(BTC, 0) == 50_000
         await store.sight(gone, seen(SightingKind.IN_BLOCK, 9, gone, final=True, succeeded=False))
+        assert await store.outflow(TAO, since + 1) == AMOUNT, "still set aside: it will be signed again"
+        await store.step(await get(store, 2), Step(event=Event.PAYOUT_FREED, release=True))
         assert await store.outflow(TAO, 0) == AMOUNT
         assert await store.outflow(TAO, since + 1) == 0

@@ -168,7 +168,7 @@ class BitcoinNode:
         return txid
 
     async def pay_from(
-        self, wallet: str, sender: str, outputs_sat: Mapping[str, int], *, fee_sat: int = 1000
+        self, wallet: str, sender: str, outputs_sat: Mapping[str, int], *, fee_sat: int = 5000
     ) -> str:
         """Pays from one address alone, whose confirmed coins it spends, change back to it; answers the id.
 

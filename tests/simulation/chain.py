@@ -110,6 +110,7 @@ class ModelChain(Generic[T, S, R]):
         ever: Every transaction that was ever in a block, on whatever fork.
         signed: What was ever signed for it: what bytes mean outlives the process that signed them.
         listeners: Called at each change of the best head.
+        on_submit: Called with each transaction that the pool is given.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class ModelChain(Generic[T, S, R]):
         self.ever: dict[str, T] = {}
         self.signed: dict[bytes, T] = {}
         self.listeners: list[Callable[[], None]] = []
+        self.on_submit: Callable[[T], None] = _ignore
         self._by_hash = {genesis: start}
         self._places: dict[str, tuple[Block[T, S, R], int]] = {}
         self._finalised = start
@@ -238,6 +240,7 @@ class ModelChain(Generic[T, S, R]):
             Refused: The pool's word.
         """
         self.submitted.append((self.best, self._finalised, tx))
+        self.on_submit(tx)
         if tx.txid in self.pool:
             return
         replaced = self._rules.admit(self, tx)
@@ -285,3 +288,7 @@ class ModelChain(Generic[T, S, R]):
 
 def _nothing(_tx: object) -> bool:
     return False
+
+
+def _ignore(_tx: object) -> None:
+    return None

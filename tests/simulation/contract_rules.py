@@ -12,6 +12,7 @@ from typing import Any
 from miner.model import Ending, EndingKind, Swap, SwapStatus, Terms
 
 LONGEST_TEXT = 128
+TERMS = Terms(100, 150, 50, False, "0x" + "c0" * 32)
 
 
 class ContractError(Exception):
@@ -54,7 +55,7 @@ class ContractState:
     most_active: int = 1
     marks_need_active: bool = False
     min_collateral: int = 1
-    terms: Terms = Terms(100, 150, 50, False, "0x" + "c0" * 32)
+    terms: Terms = field(default_factory=lambda: TERMS)
 
 
 Result = tuple[ContractState, Event | None]
@@ -187,6 +188,16 @@ def _set_code(state: ContractState, _caller: str, args: Mapping[str, Any], heigh
     return replace(state, terms=replace(state.terms, code_hash=args["code_hash"])), None
 
 
+def _set_dialect(state: ContractState, _caller: str, args: Mapping[str, Any], height: int) -> Result:
+    """What this deployment does in another way than others."""
+    return replace(state, **args), None
+
+
+def _tamper(state: ContractState, _caller: str, args: Mapping[str, Any], height: int) -> Result:
+    """No contract does this."""
+    return _with(state, replace(_find(state, args["swap_id"]), **args["changes"])), None
+
+
 _MESSAGES: Mapping[str, Callable[[ContractState, str, Mapping[str, Any], int], Result]] = {
     "mark_fulfilled": mark_fulfilled,
     "vote_reserve": _reserve,
@@ -197,6 +208,8 @@ _MESSAGES: Mapping[str, Callable[[ContractState, str, Mapping[str, Any], int], R
     "set_active": _set_active,
     "set_terms": _set_terms,
     "set_code": _set_code,
+    "set_dialect": _set_dialect,
+    "tamper": _tamper,
 }
 
 

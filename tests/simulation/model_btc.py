@@ -41,6 +41,7 @@ from tests.simulation.link import Link
 NETWORK = Network.named("regtest")
 WINDOW = 3
 NEAR = 144
+SETTLED = 100
 ADOPTED = "adopted:"
 
 
@@ -171,6 +172,19 @@ class ModelBtcRail:
         block, tx = found[0]
         return self._in_block(tx.txid, AttemptKind.PAYMENT, block)
 
+    async def may_have_paid(
+        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+    ) -> bool:
+        """See `Rail`: whether a spend by no lane of ours pays the order's recipient at all."""
+        self.link.read("may_have_paid", row.account)
+        since = self._chain.best.height - age_blocks - NEAR
+        spends = [tx for _, tx in self._spends_of(row.account, since)] + list(self._chain.pool.values())
+        return any(
+            _effect(tx, order.recipient, order.amount) is not TakerEffect.PAYS_NOTHING
+            for tx in spends
+            if not {*tx.inputs} & {*slots}
+        )
+
     # payouts
 
     async def spendable(self, account: str) -> int:
@@ -189,12 +203,12 @@ class ModelBtcRail:
         fee = self.rate * vsize(count, 2)
         return max(fee, min(fee + fee // 4, order.max_fee))
 
-    async def prepare(self, order: PayoutOrder, taken: Collection[str]) -> Claim:
+    async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
         """See `Rail`."""
         self.link.read("prepare", order.account)
         self._payable(order)
         free = {out: coin for out, coin in self._coins(order.account).items() if out not in taken}
-        chosen = self._choose(order, free)
+        chosen = self._choose(order, free, self._successor(free, after) if after else None)
         fee = self.rate * vsize(len(chosen), 2)
         if fee > order.max_fee:
             raise Refused("payout", "fee_too_high", f"{fee} sat, allowed are {order.max_fee}")
@@ -217,11 +231,21 @@ class ModelBtcRail:
         coins = self._chain.best.state.coins
         return {out: coin for out, coin in coins.items() if coin.address == account and out not in held}
 
-    def _choose(self, order: PayoutOrder, coins: Mapping[str, Coin]) -> list[str]:
-        """The smallest coin that is enough; else the largest first."""
-        ordered = sorted(coins, key=lambda out: (-coins[out].sat, out))
+    def _successor(self, free: Mapping[str, Coin], after: str) -> str | None:
+        """The coin that ties a payout to what freed its earlier lane; none where that is settled."""
+        tied = [out for out in free if out.startswith(f"{after}:")]
+        if tied:
+            return max(tied, key=lambda out: free[out].sat)
+        found = self._chain.find(after)
+        if found is None or self._depth(found[0].height) < SETTLED:
+            raise Refused("payout", "lane_not_settled", after)
+        return None
+
+    def _choose(self, order: PayoutOrder, coins: Mapping[str, Coin], first: str | None = None) -> list[str]:
+        """The smallest coin that is enough; else the largest first. `first` is the anchor, if it is given."""
+        ordered = sorted(coins, key=lambda out: (out != first, -coins[out].sat, out))
         enough = [out for out in ordered if coins[out].sat >= order.amount + self.rate * vsize(1, 2)]
-        if enough:
+        if enough and first is None:
             return [enough[-1]]
         held = 0
         for count, out in enumerate(ordered, 1):
@@ -375,9 +399,7 @@ class ModelBtcRail:
                     yield block, tx
 
 
-def _built(
-    inputs: Sequence[str], to: tuple[str, int] | None, change: str, held: int, fee: int
-) -> Tx:
+def _built(inputs: Sequence[str], to: tuple[str, int] | None, change: str, held: int, fee: int) -> Tx:
     """A transaction with its change; what would be dust goes to the fee."""
     left = held - fee - (to[1] if to else 0)
     outputs = [to] if to else []
@@ -405,4 +427,3 @@ def _effect(tx: Tx, recipient: str, amount: int) -> TakerEffect:
     if not given:
         return TakerEffect.PAYS_NOTHING
     return TakerEffect.PAYS if given == [amount] else TakerEffect.AMBIGUOUS
-

@@ -187,4 +187,3 @@ class _Draft:
 
 def _gave(receipt: Receipt, recipient: str) -> list[tuple[str, int]]:
     return [(each.sender, each.amount) for each in receipt.moved if each.recipient == recipient]
-

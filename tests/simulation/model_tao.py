@@ -117,15 +117,21 @@ class ModelTaoRail:
             wanted = ""
         first, last = max(near - FIND_BEFORE, 1), min(near + FIND_AFTER, finalised.height)
         blocks = self._chain.canonical[first : last + 1]
-        found = [
-            each for each in _paying(blocks, account, order) if wanted in ("", each[0])
-        ]
+        found = [each for each in _paying(blocks, account, order) if wanted in ("", each[0])]
         if len(found) != 1:
             return None
         paid, block = found[0]
         return Sighting(
             SightingKind.IN_BLOCK, finalised.head, paid, block.head, True, True, AttemptKind.PAYMENT
         )
+
+    async def may_have_paid(
+        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+    ) -> bool:
+        """See `Rail`: whether it signed anything since the swap began and before `row.base`."""
+        self._link.read("may_have_paid", row.account)
+        born = max(self._chain.finalised.height - age_blocks - 1, 0)
+        return self._chain.canonical[born].state.account(row.account).nonce < row.base
 
     # payouts
 
@@ -139,12 +145,18 @@ class ModelTaoRail:
         self._link.read("fee")
         return FEE
 
-    async def prepare(self, order: PayoutOrder, taken: Collection[str]) -> Claim:
+    async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
         """See `Rail`."""
         self.check_recipient(order.recipient)
         call = Transfer(order.recipient, order.amount)
         return await self.lanes.prepare(
-            order.account, call, LanePurpose.PAYOUT, order.recipient, order.amount, order.die_by, order.max_fee
+            order.account,
+            call,
+            LanePurpose.PAYOUT,
+            order.recipient,
+            order.amount,
+            order.die_by,
+            order.max_fee,
         )
 
     async def resign(self, lane: Lane, order: PayoutOrder) -> Replacement:

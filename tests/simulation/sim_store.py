@@ -32,6 +32,7 @@ class InlineDatabase(Database):
         super().__init__(path, busy_timeout_s, clock)
         self.before: Watch | None = None
         self.after: Watch | None = None
+        self._is_shut = False
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """See `Database.write`."""
@@ -42,7 +43,14 @@ class InlineDatabase(Database):
             self.after(work.__name__)
         return done
 
+    async def close(self) -> None:
+        """See `Database.close`."""
+        await super().close()
+        self._is_shut = True
+
     async def _submit(self, job: Callable[[], T]) -> T:
+        if self._is_shut:
+            raise StoreUnavailable(f"{self._where}: the store is closed")
         await asyncio.sleep(0)  # others get their turn, as with a thread
         return job()
 

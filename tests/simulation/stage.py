@@ -11,7 +11,7 @@ from embit import bech32
 
 from miner.amounts import Chain, Rate
 from miner.chains.substrate import addresses
-from miner.model import Swap
+from miner.model import Lane, Swap
 from tests.simulation.btc_rules import BtcChain, BtcRules, BtcState, Tx, transaction
 from tests.simulation.chain import ModelChain
 from tests.simulation.contract_rules import ContractState
@@ -19,9 +19,11 @@ from tests.simulation.model_btc import NETWORK
 from tests.simulation.tao_rules import (
     Account,
     Call,
+    Drain,
     Extrinsic,
     Invoke,
-    Receipt,
+    Remark,
+    TaoBlock,
     TaoChain,
     TaoRules,
     TaoState,
@@ -100,6 +102,7 @@ class Stage:
         btc: Bitcoin.
         clock: Moves with the contract's chain.
         btc_every: Contract blocks to a Bitcoin block; 0 when Bitcoin's blocks are made by hand.
+        sent_btc: What Bitcoin's pool was given, with the contract's heads at that time.
     """
 
     miners: list[MinerKeys]
@@ -107,6 +110,7 @@ class Stage:
     btc: BtcChain
     clock: Clock = field(default_factory=Clock)
     btc_every: int = 0
+    sent_btc: list[tuple[TaoBlock, TaoBlock, Tx]] = field(default_factory=list)
     _salt: int = 0
 
     @classmethod
@@ -124,9 +128,7 @@ class Stage:
         keys = [MinerKeys.named(f"miner {index}") for index in range(miners)]
         accounts = {m.hotkey: Account(0, 100 * TAO) for m in keys}
         accounts |= {m.accounts[Chain.TAO]: Account(0, tao_each) for m in keys}
-        contract = ContractState(
-            collateral={m.hotkey: 500 * TAO for m in keys}, most_active=12
-        )
+        contract = ContractState(collateral={m.hotkey: 500 * TAO for m in keys}, most_active=12)
         contract = replace(contract, terms=replace(contract.terms, fulfillment_timeout_blocks=timeout))
         tao: TaoChain = ModelChain(
             TaoRules(), TaoState(accounts, contract),
@@ -137,6 +139,7 @@ class Stage:
             name="btc", prefix="", genesis=NETWORK.genesis, block_ms=BTC_BLOCK_MS, time_ms=START_MS, lag=5,
         )  # fmt: skip
         made = cls(keys, tao, btc, btc_every=btc_every)
+        btc.on_submit = lambda tx: made.sent_btc.append((tao.best, tao.finalised, tx))
         for miner in keys:
             for sat in btc_coins:
                 made.mint(miner.accounts[Chain.BTC], sat)
@@ -203,6 +206,51 @@ class Stage:
         self.tao.force(tx)
         return tx
 
+    def spend(self, account: str, to: str, rao: int) -> Extrinsic:
+        """Another program with our key pays somebody, or nobody for 0, in the account's next nonce."""
+        return self.own_spend(account, Transfer(to, rao) if rao else Remark())
+
+    def spend_anchor(self, lane: Lane, pays: int) -> Tx:
+        """Another program with our key spends a lane's anchor, and what waits for it is gone."""
+        for txid in [tx.txid for tx in self.btc.pool.values() if lane.slot in tx.inputs]:
+            del self.btc.pool[txid]
+        change = (lane.account, self.btc.best.state.coins[lane.slot].sat - pays - 20_000)
+        tx = transaction([lane.slot], [(lane.recipient, pays), change] if pays else [change], 20_000)
+        self.btc.force(tx)
+        return tx
+
+    def drain(self, account: str, rao: int) -> None:
+        """An account loses money in the next block by what takes no nonce of it (a proxy, a slash)."""
+        self.people(account, Drain(rao))
+
+    def release(self) -> None:
+        """Producers leave nothing out any more."""
+        self.tao.held_back = self.btc.held_back = lambda _tx: False
+
+    # the contract's other sides
+
+    def marks_need_active(self) -> None:
+        """This deployment refuses the marks of inactive miners, from the next block on."""
+        self.vote("set_dialect", marks_need_active=True)
+        self.tao_block()
+
+    def vote_first(self, message: str, **args: Any) -> None:
+        """A message that comes before all that waits."""
+        waiting = dict(self.tao.pool)
+        self.tao.pool.clear()
+        self.vote(message, **args)
+        self.tao.pool.update(waiting)
+
+    def mark(self, hotkey: str, swap_id: int, txid: str) -> None:
+        """Another program with the miner's hotkey marks, by what takes no nonce of it."""
+        height = self.tao.best.height
+        args = {"swap_id": swap_id, "dest_tx_hash": txid, "dest_tx_block": height, "dest_amount": 1}
+        self.people(hotkey, Invoke("mark_fulfilled", args))
+
+    def tamper(self, swap_id: int, **changes: Any) -> None:
+        """The contract breaks its word: a swap's terms are others from the next block on."""
+        self.vote("tamper", swap_id=swap_id, changes=changes)
+
     # swaps
 
     def swap(self, swap_id: int) -> Swap | None:
@@ -245,7 +293,8 @@ class Stage:
         amount = amounts[source] if paid is None else paid
         txid, height = self._user_pays(source, user[source], keys.accounts[source], amount, confirmed)
         args: dict[str, Any] = {
-            "user": user[Chain.TAO], "miner": keys.hotkey, "source_chain": str(source), "dest_chain": str(dest),
+            "user": user[Chain.TAO], "miner": keys.hotkey,
+            "source_chain": str(source), "dest_chain": str(dest),
             "source_amount": amounts[source], "dest_amount": amounts[dest], "tao_amount": rao,
             "user_source_address": user[source], "user_dest_address": user[dest],
             "miner_source_address": keys.accounts[source], "miner_dest_address": keys.accounts[dest],

@@ -40,7 +40,14 @@ class Invoke:
     args: Mapping[str, Any]
 
 
-Call = Transfer | Remark | Invoke
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Money goes, by what is no extrinsic of its owner's."""
+
+    amount: int
+
+
+Call = Transfer | Remark | Invoke | Drain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +85,9 @@ class Extrinsic:
 def extrinsic(signer: str, call: Call, nonce: int | None, salt: int, **era: Any) -> Extrinsic:
     """A signed extrinsic; its id is a hash of all it says."""
     text = repr((signer, call, nonce, salt, sorted(era.items())))
-    return Extrinsic(signer, call, nonce, "0x" + blake2b(text.encode(), digest_size=32).hexdigest(), salt, **era)
+    return Extrinsic(
+        signer, call, nonce, "0x" + blake2b(text.encode(), digest_size=32).hexdigest(), salt, **era
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class TaoState:
     """After a block."""
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
-    contract: ContractState = ContractState()
+    contract: ContractState = field(default_factory=ContractState)
 
     def account(self, address: str) -> Account:
         """An account; an empty one where there is none."""
@@ -193,7 +202,9 @@ class _Draft:
         return used or dead or not self._is_born(tx)
 
     def _is_born(self, tx: Extrinsic) -> bool:
-        return not tx.birth_hash or self._parent.under(tx.birth).head.hash == tx.birth_hash
+        if not tx.birth_hash:
+            return True
+        return tx.birth < self._height and self._parent.under(tx.birth).head.hash == tx.birth_hash
 
     def may_run(self, tx: Extrinsic) -> bool:
         account = self._get(tx.signer)
@@ -210,6 +221,9 @@ class _Draft:
                 return self._transfer(tx.signer, tx.call)
             case Invoke():
                 return self._invoke(tx.signer, tx.call)
+            case Drain():
+                self._set_free(tx.signer, max(account.free - tx.call.amount, 0))
+                return Receipt(True)
             case Remark():
                 return Receipt(True)
 

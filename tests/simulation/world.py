@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from miner.amounts import Chain
-from miner.errors import LeaseLost
+from miner.errors import LeaseLost, StoreError
 from miner.lease import WATCH, LeaseKeeper
 from miner.model import (
     Caps,
@@ -42,7 +43,9 @@ MARGIN = {Chain.TAO: 9, Chain.BTC: 103}
 BTC_FINAL = 6
 POLICY = Policy(
     rails={
-        Chain.TAO: RailPolicy(MARGIN[Chain.TAO], 1, mark_confirmations=0, final_confirmations=1, max_fee=10**6),
+        Chain.TAO: RailPolicy(
+            MARGIN[Chain.TAO], 1, mark_confirmations=0, final_confirmations=1, max_fee=10**6
+        ),
         Chain.BTC: RailPolicy(MARGIN[Chain.BTC], 2, 1, BTC_FINAL, max_fee=50_000),
     }
 )
@@ -102,6 +105,7 @@ class World:
         recovery: What is in the recovery log.
         link: The way to the contract's chain.
         btc_link: The way to the Bitcoin node.
+        foreign: Ids of what others did with our keys; see `Oracle`.
     """
 
     stage: Stage
@@ -112,6 +116,7 @@ class World:
     recovery: Entries = field(default_factory=Entries)
     link: Link = field(default_factory=Link)
     btc_link: Link = field(default_factory=Link)
+    foreign: set[str] = field(default_factory=set)
     _owners: int = 0
 
     @classmethod
@@ -165,7 +170,7 @@ class World:
             verifier=Verifier(rails, miners, self.policy),
             policy=self.policy,
             code_hash=code_hash,
-            random=random.Random(f"{self.seed} {self._owners}"),  # noqa: S311 - jitter
+            random=random.Random(f"{self.seed} {self._owners}"),
         )
         self.watcher = Watcher(self.node, self.contract, self.store, miners)
         self.settler = Settler(self.desk)
@@ -204,6 +209,12 @@ class World:
         await (self.store.drop() if crash else self.store.close())
         await self.start()
 
+    async def restart_in_memory(self) -> None:
+        """The daemon starts for the first time again: with an empty store, for the miners as they are now."""
+        await self.store.close()
+        await self.start()
+        await self.round()
+
     # time
 
     async def block(self, count: int = 1) -> None:
@@ -219,7 +230,8 @@ class World:
 
     async def round(self) -> None:
         """One round of the daemon on the heads as they are; its leases are kept alive."""
-        await self.store.heartbeat()
+        with suppress(StoreError):
+            await self.store.heartbeat()
         await self.supervisor.step(self.node.heads())
 
     async def lease(self) -> Lease:

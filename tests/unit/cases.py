@@ -123,7 +123,7 @@ def attempts(*kinds: AttemptKind) -> tuple[Attempt, ...]:
 
 PAYMENT = (AttemptKind.PAYMENT,)
 CANCELLED = (AttemptKind.PAYMENT, AttemptKind.FILLER)
-LOCATED = frozenset(LaneState) - {LaneState.SIGNED, LaneState.DEAD}
+LOCATED = frozenset(LaneState) - {LaneState.SIGNED}
 
 
 def a_payout(

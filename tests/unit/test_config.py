@@ -15,7 +15,6 @@ from pydantic_core import PydanticUndefined
 
 from miner.amounts import Chain, format_amount
 from miner.config import (
-    Finality,
     KeyKind,
     SecretFile,
     SecretKind,
@@ -40,7 +39,6 @@ def test_a_good_file(tmp_path: Path) -> None:
     settings = load(write_settings(tmp_path), files=True)
     assert settings.contract.endpoints == ("ws://127.0.0.1:9944",)
     assert settings.contract.metadata == tmp_path / "contract.json"
-    assert settings.contract.finality == Finality()
     assert settings.store.path == tmp_path / "state"
     assert settings.store.file.parent == tmp_path / "state"
     assert settings.recovery_file == tmp_path / "state" / "recovery.jsonl"
@@ -117,13 +115,6 @@ def test_a_taproot_address_is_native_segwit_too() -> None:
     address = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr"
     assert check_segwit(address, "mainnet") == address
     assert check_segwit(MAINNET.upper(), "mainnet") == MAINNET.upper()
-
-
-@pytest.mark.parametrize(("text", "depth"), [("finalised", None), ("finalized", None), ("depth=20", 20)])
-def test_finality(text: str, depth: int | None) -> None:
-    settings = read(replaced("[store]", f'finality = "{text}"\n[store]'), Path("x.toml"))
-    assert settings.contract.finality == Finality(depth)
-    assert to_policy(settings).rails[Chain.TAO].final_confirmations == (depth or 0)
 
 
 def test_the_policy(tmp_path: Path) -> None:

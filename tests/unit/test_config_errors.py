@@ -239,22 +239,6 @@ MATRIX = [
         "'0x12' is no block hash",
         "64 hex",
     ),
-    (
-        "[store]",
-        "finality = 3\n[store]",
-        "finality",
-        "contract.finality",
-        "3 is no kind of finality",
-        "depth=20",
-    ),
-    (
-        "[store]",
-        'finality = "depth=0"\n[store]',
-        "finality",
-        "contract.finality",
-        "'depth=0' is no",
-        "depth=20",
-    ),
     ('path = "state"', 'path = "~nobody-of-that-name/x"', "path =", "store.path", "no such home", "in full"),
     ("[[miners]]", "[miners]", "[miners]", "miners", "a table is no list", "[[miners]], one table each"),
     (
@@ -462,7 +446,7 @@ def test_placeholders_are_refused_where_it_counts(tmp_path: Path) -> None:
 # anything else
 
 WORDS = st.sampled_from(
-    "contract endpoints address metadata genesis finality store path limits tao btc max_fee margin_blocks "
+    "contract endpoints address metadata genesis store path limits tao btc max_fee margin_blocks "
     "bitcoin url network cookie_file user password_file miners name hotkey keyfile uri tao_key log level "
     "recovery _env_file _cli_parse_args self model_config settings_cls".split()
 )

@@ -15,6 +15,7 @@ import typer.main
 from miner.cli.exits import Exit
 from miner.cli.main import app
 from miner.config import example
+from miner.model import LaneState
 from miner.store.schema import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ TOP_LEVEL = "miner tests config systemd contracts docs scripts requirements .ci"
 PATH = re.compile(
     rf"(?:{'|'.join(map(re.escape, TOP_LEVEL))})/[\w./*-]*|[A-Z]+\.md|LICENSE|Makefile|pyproject\.toml"
 )
-SETTING = re.compile(r"(?:contract|store|limits|retry|bitcoin|log|recovery)(?:\.\w+)+")
+SETTING = re.compile(r"(?:contract|store|limits|retry|bitcoin|log|recovery)(?:\.(?!conf\b)\w+)+")
 
 document = pytest.mark.parametrize("name", DOCUMENTS)
 
@@ -93,7 +94,7 @@ def test_every_command_that_is_named_exists(name: str) -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     listed = [row[0] for row in rows_after(README, "| command | what it does |")]
-    told = {" ".join(re.findall(r"\b[a-z][a-z-]*\b", row.split("[")[0])[2:]) for row in listed}
+    told = {" ".join(re.findall(r"\b[a-z][a-z-]*\b", row.split("[")[0])[1:]) for row in listed}
     assert told == {name for name, command in commands().items() if not hasattr(command, "commands")}
 
 
@@ -154,6 +155,12 @@ def test_every_module_is_in_the_diagram() -> None:
     for path in (ROOT / "miner").iterdir():
         if path.stem not in ("__init__", "__pycache__", "py") and path.suffix in ("", ".py"):
             assert re.search(rf"\b{path.stem}\b", diagram[0]), path.name
+
+
+def test_every_state_of_a_lane_is_explained() -> None:
+    rows = rows_after(ARCHITECTURE, "| state of a lane | meaning |")
+    told = {re.sub(r"[` ■]", "", row[0]): "■" in row[0] for row in rows}
+    assert told == {state.value: state.closed for state in LaneState}
 
 
 def test_every_table_of_the_store_is_explained() -> None:

@@ -8,6 +8,7 @@ import pytest
 from miner import errors
 from miner.errors import (
     ConfigError,
+    Discarded,
     EffectError,
     InvariantBroken,
     LeaseLost,
@@ -26,6 +27,7 @@ from miner.errors import (
 
 TREE: dict[type[Exception], set[type[Exception]]] = {
     MinerError: {ConfigError, ReadFailed, EffectError, StoreError, InvariantBroken},
+    ReadFailed: {Discarded},
     EffectError: {NotSent, OutcomeUnknown, Refused},
     StoreError: {LeaseLost, StaleSaga, SlotTaken, SchemaTooOld, StoreDamaged, StoreUnavailable},
 }

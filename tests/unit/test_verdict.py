@@ -10,6 +10,7 @@ import pytest
 from miner.amounts import Chain
 from miner.model import (
     EndingKind,
+    ImportedSend,
     Lane,
     LanePurpose,
     LaneState,
@@ -18,8 +19,19 @@ from miner.model import (
     SwapStatus,
     TakerEffect,
 )
-from miner.saga import Event, State
-from miner.verdict import IMPORTED, LANE_MISSING, MARK_REFUSED, WAIT, Command, Do, decide, gate_closed
+from miner.saga import BEFORE_PIVOT, Event, State
+from miner.verdict import (
+    FULFILLED_ELSEWHERE,
+    IMPORTED,
+    LANE_MISSING,
+    MARK_REFUSED,
+    MAYBE_PAID,
+    WAIT,
+    Command,
+    Do,
+    decide,
+    gate_closed,
+)
 from tests.unit.cases import (
     CANCELLED,
     MARGINS,
@@ -137,6 +149,28 @@ def test_what_was_found_late_and_never_given_a_reason_says_its_state() -> None:
     assert command.recovery.detail["blocks_left"] == -50
 
 
+@pytest.mark.parametrize("state", FIRST_STEPS)
+@pytest.mark.parametrize("height", [620, TAO_GATE, TIMEOUT])
+def test_what_another_program_says_it_paid_is_held_even_past_the_gate(state: State, height: int) -> None:
+    sent = ImportedSend(7, STRANGER, 600, marked=True)
+    command = decide(a_saga(state), a_tick(height, imported={7: sent}), POLICY)
+    assert (command.event, command.reason) == (Event.IMPORTED_SENT, IMPORTED)
+    assert command.recovery is not None
+    assert command.recovery.cause == IMPORTED
+    assert command.recovery.detail == {"txid": STRANGER, "block": 600, "marked": True}
+    other = replace(sent, swap_id=8)
+    assert decide(a_saga(state), a_tick(imported={8: other}), POLICY).do is FIRST_STEPS[state]
+
+
+@pytest.mark.parametrize("state", FIRST_STEPS)
+@pytest.mark.parametrize("height", [620, TAO_GATE, TIMEOUT])
+def test_what_another_program_marked_is_held_even_past_the_gate(state: State, height: int) -> None:
+    command = decide(a_saga(state, swap=fulfilled(STRANGER)), a_tick(height), POLICY)
+    assert (command.event, command.reason) == (Event.HELD_FOR_OPERATOR, FULFILLED_ELSEWHERE)
+    assert command.recovery is not None
+    assert command.recovery.detail == {"txid": STRANGER, "block": 600}
+
+
 # signed: bytes may have left
 
 AMBIGUOUS = a_payout(sighting=A.TAKEN, taker=T.AMBIGUOUS)
@@ -175,7 +209,7 @@ def test_signed(case: Case) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("state", [L.REVERTED, L.CANCELLED, L.TAKEN, L.DEAD])
+@pytest.mark.parametrize("state", [L.REVERTED, L.CANCELLED, L.TAKEN])
 def test_finalised_evidence_that_nothing_landed_frees_the_payout(state: LaneState) -> None:
     taker = T.PAYS_NOTHING if state is L.TAKEN else None
     command = decide(a_saga(State.SIGNED, payout=a_payout(state, taker=taker)), a_tick(), POLICY)
@@ -243,11 +277,11 @@ MARKINGS = [
     Case("mark_reverted_is_judged", State.MARKING, Do.JUDGE_MARK, saga=marking(a_mark(L.REVERTED))),
     Case("mark_reverted_waits_for_its_back_off", State.MARKING,
          saga=marking(a_mark(L.REVERTED), next_attempt_ms=NOW + 1)),
-    Case("mark_died_is_marked_in_a_new_lane", State.MARKING, Do.MARK, saga=marking(a_mark(L.DEAD))),
+    Case("mark_died_is_marked_in_a_new_lane", State.MARKING, Do.MARK, saga=marking(a_mark(L.TAKEN))),
     Case("marks_nonce_was_taken_is_marked_in_a_new_lane", State.MARKING, Do.MARK,
          saga=marking(a_mark(L.TAKEN))),
     Case("mark_died_waits_for_its_back_off", State.MARKING,
-         saga=marking(a_mark(L.DEAD), next_attempt_ms=NOW + 1)),
+         saga=marking(a_mark(L.TAKEN), next_attempt_ms=NOW + 1)),
     Case("marks_era_died_is_signed_again", State.MARKING, Do.RESIGN_MARK,
          saga=marking(a_mark(sighting=A.EXPIRED))),
     Case("fulfilled_with_our_id_is_marked", State.MARKING, Do.ENTER, Event.MARK_FULFILLED,
@@ -259,9 +293,9 @@ MARKINGS = [
     Case("payout_reorged_under_a_mark_in_a_block_is_sent_again", State.MARKING, Do.BROADCAST_PAYOUT,
          saga=marking(a_mark(L.IN_BLOCK), a_payout()), tick=due(PAYOUT)),
     Case("payout_reorged_during_the_back_off_is_sent_again", State.MARKING, Do.BROADCAST_PAYOUT,
-         saga=marking(a_mark(L.DEAD), a_payout(), next_attempt_ms=NOW + 1), tick=due(PAYOUT)),
+         saga=marking(a_mark(L.TAKEN), a_payout(), next_attempt_ms=NOW + 1), tick=due(PAYOUT)),
     Case("no_mark_of_a_payout_that_is_in_no_block", State.MARKING, Do.BROADCAST_PAYOUT,
-         saga=marking(a_mark(L.DEAD), a_payout()), tick=due(PAYOUT)),
+         saga=marking(a_mark(L.TAKEN), a_payout()), tick=due(PAYOUT)),
     Case("both_due_the_mark_goes_first", State.MARKING, Do.BROADCAST_MARK,
          saga=marking(payout=a_payout()), tick=due(MARK, PAYOUT)),
     Case("payout_expired_after_the_mark_is_held", State.MARKING, *HELD, "marked_payout_is_gone",
@@ -291,7 +325,7 @@ def test_marking_and_marked(case: Case) -> None:
 
 
 @pytest.mark.parametrize("state", [State.MARKING, State.MARKED])
-@pytest.mark.parametrize("gone", [L.REVERTED, L.CANCELLED, L.TAKEN, L.DEAD])
+@pytest.mark.parametrize("gone", [L.REVERTED, L.CANCELLED, L.TAKEN])
 def test_a_marked_payout_that_cannot_land_is_for_a_person(state: State, gone: LaneState) -> None:
     command = decide(a_saga(state, **marking(payout=a_payout(gone))), a_tick(), POLICY)
     assert (command.event, command.reason) == (Event.HELD_FOR_OPERATOR, "marked_payout_is_gone")
@@ -303,11 +337,13 @@ REFUSED = f"{MARK_REFUSED}:MinerNotActive"
 
 HELDS = [
     Case("nothing_signed_waits_for_a_person", State.HELD, saga={"reason": "invariant_broken"}),
-    Case("another_programs_payout_is_looked_for_at_each_sweep", State.HELD, Do.LOCATE_IMPORTED,
-         saga={"reason": IMPORTED}, tick={"sweep": True}),
+    *(Case(f"{reason}_is_looked_for_at_each_sweep", State.HELD, Do.LOCATE_IMPORTED,
+           saga={"reason": reason}, tick={"sweep": True}) for reason in sorted(MAYBE_PAID)),
     Case("another_programs_payout_is_not_looked_for_between_sweeps", State.HELD, saga={"reason": IMPORTED}),
     Case("another_programs_payout_is_looked_for_in_each_round_near_the_deadline", State.HELD,
          Do.LOCATE_IMPORTED, saga={"reason": IMPORTED}, height=TIMEOUT - 11),
+    Case("a_payout_that_the_contract_names_is_looked_for", State.HELD, Do.LOCATE_IMPORTED,
+         saga={"reason": FULFILLED_ELSEWHERE, "swap": fulfilled(STRANGER)}, tick={"sweep": True}),
     Case("nothing_signed_and_not_imported_is_not_looked_for", State.HELD,
          saga={"reason": "invariant_broken"}, tick={"sweep": True}),
     Case("payout_reorged_the_same_bytes_again", State.HELD, Do.BROADCAST_PAYOUT,
@@ -321,7 +357,7 @@ HELDS = [
     Case("marked_with_our_id_goes_on_by_itself", State.HELD, Do.ENTER, Event.MARK_FULFILLED,
          saga={"payout": a_payout(L.LANDED), "swap": fulfilled(OUR_TXID)}),
     Case("a_freed_payout_is_not_paid_again", State.HELD,
-         saga={"payout": a_payout(L.DEAD)}, tick={"sweep": True}),
+         saga={"payout": a_payout(L.TAKEN)}, tick={"sweep": True}),
     Case("an_expired_payout_gives_its_nonce_back", State.HELD, Do.CANCEL_PAYOUT,
          saga={"payout": a_payout(sighting=A.EXPIRED)}),
     Case("a_filler_is_sent_until_it_lands", State.HELD, Do.BROADCAST_PAYOUT,

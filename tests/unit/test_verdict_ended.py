@@ -150,7 +150,7 @@ LINGERING = [
     Case("the_filler_is_waited_for", State.FAILED,
          saga={"mark": a_mark(kinds=(AttemptKind.MARK, AttemptKind.FILLER))}),
     Case("a_mark_is_not_sent_again", State.FAILED, saga={"mark": a_mark()}, tick=due(MARK)),
-    Case("a_closed_mark_is_left", State.COMPLETED, saga={"mark": a_mark(L.DEAD, sighting=A.EXPIRED)}),
+    Case("a_closed_mark_is_left", State.COMPLETED, saga={"mark": a_mark(L.TAKEN, sighting=A.EXPIRED)}),
     Case("a_payment_is_not_sent_again", State.COMPLETED, saga=OPEN | COMPLETED, tick=due(PAYOUT)),
     Case("a_dead_payouts_nonce_is_filled", State.COMPLETED, Do.CANCEL_PAYOUT,
          saga={"payout": a_payout(sighting=A.EXPIRED)}),

@@ -18,6 +18,7 @@ from miner.model import (
     AttemptKind,
     Ending,
     EndingKind,
+    ImportedSend,
     Lane,
     LanePurpose,
     LaneState,
@@ -27,7 +28,7 @@ from miner.model import (
     TakerEffect,
 )
 from miner.saga import BEFORE_PIVOT, ENDS, TABLE, Event, State, advance
-from miner.verdict import IMPORTED, LANE_MISSING, MARK_REFUSED, WAIT, Command, Do, Tick, decide
+from miner.verdict import LANE_MISSING, MARK_REFUSED, MAYBE_PAID, WAIT, Command, Do, Tick, decide
 from tests.unit.cases import (
     MARK,
     NOW,
@@ -49,7 +50,7 @@ IDS = ["", *(a_hash(n) for n in (1, 2, 3)), STRANGER]
 MARGINS_AND_EDGES = (-120, -104, -103, -102, -50, -10, -9, -8, -4, -3, -2, -1, 0, 1, 20)
 HEIGHTS = st.sampled_from([TIMEOUT + d for d in MARGINS_AND_EDGES])
 REASONS = st.sampled_from(
-    ["", IMPORTED, LANE_MISSING, f"{MARK_REFUSED}:X", "invariant_broken", "unconfirmed"]
+    ["", *sorted(MAYBE_PAID), LANE_MISSING, f"{MARK_REFUSED}:X", "invariant_broken", "unconfirmed"]
 )
 
 
@@ -122,8 +123,9 @@ TICKS = st.builds(
     sends_stopped=st.sampled_from(["", "finality stall"]),
     sweep=st.booleans(),
     due=st.sampled_from(DUES),
+    imported=st.sampled_from([{}, {}, {}, {7: ImportedSend(7, STRANGER, TIMEOUT - 60)}]),
 )
-OPEN_TICKS = TICKS.map(lambda tick: replace(tick, paused=frozenset(), sends_stopped=""))
+OPEN_TICKS = TICKS.map(lambda tick: replace(tick, paused=frozenset(), sends_stopped="", imported={}))
 
 FIRST_SENDS = {Do.RESERVE, Do.PAY}
 ON_PAYOUT = {Do.BROADCAST_PAYOUT, Do.RESIGN_PAYOUT, Do.CANCEL_PAYOUT}
@@ -256,7 +258,8 @@ def test_the_deadline_and_a_pause_stop_first_sends_only(saga: Saga, tick: Tick, 
         sends_stopped="finality stall",
     )
     then = decided(saga, worse)
-    assert then == now or (now is WAIT and then.do is Do.MARK), "only a mark may be made sooner"
+    sooner = now is WAIT and then.do in {Do.MARK, Do.LOCATE_IMPORTED}
+    assert then == now or sooner, "what has to be marked may be looked for and marked sooner"
 
 
 @any_round
@@ -316,7 +319,7 @@ def test_past_the_pivot_nothing_ends_as_unpaid_without_its_lane_being_freed(saga
     if advance(saga.state, command.event) is State.COMPENSATED:
         freed = command.event is Event.PAYOUT_WITHDRAWN
         assert freed or (saga.state is State.HELD and saga.payout is None)
-        assert freed or saga.reason not in {IMPORTED, LANE_MISSING}
+        assert freed or saga.reason not in MAYBE_PAID | {LANE_MISSING}
 
 
 @any_round
@@ -350,11 +353,18 @@ def test_a_filler_on_its_way_is_never_taken_for_the_payout(saga: Saga, tick: Tic
 @any_round
 @given(LIVE, MAY_BE_OUT, TICKS)
 def test_nothing_pays_a_swap_that_was_marked_with_another_id(saga: Saga, lane: Lane, tick: Tick) -> None:
-    """From the pivot on. Before it, the swap is read again and only an Active one is paid."""
-    assume(saga.state not in BEFORE_PIVOT | {State.MARKED})
+    assume(saga.state is not State.MARKED)
     swap = replace(saga.swap, status=SwapStatus.FULFILLED, dest_tx_hash=STRANGER)
-    saga = replace(saga, swap=swap, payout=lane)
+    saga = replace(saga, swap=swap, payout=None if saga.state in BEFORE_PIVOT else lane)
     assert not pays(decided(saga, tick), saga)
+
+
+@any_round
+@given(READY | LIVE, TICKS)
+def test_nothing_is_begun_for_a_swap_that_another_program_says_it_paid(saga: Saga, tick: Tick) -> None:
+    assume(saga.state in BEFORE_PIVOT)
+    tick = replace(tick, imported={saga.key.swap_id: ImportedSend(saga.key.swap_id, "tao_transfer", 0)})
+    assert decided(saga, tick).event is Event.IMPORTED_SENT
 
 
 # marks
@@ -402,6 +412,9 @@ def test_held_signs_no_payout(saga: Saga, tick: Tick) -> None:
     saga = replace(saga, state=State.HELD)
     command = decided(saga, tick)
     assert command.do not in {Do.VERIFY, Do.RESERVE, Do.PAY, Do.RESIGN_PAYOUT}
+    if command.do is Do.CANCEL_PAYOUT:
+        assert saga.payout is not None
+        assert saga.payout.sighting is SightingKind.EXPIRED, "its bytes may still land"
     assert command.event not in {Event.HELD_FOR_OPERATOR, Event.QUARANTINED}, "it is held already"
 
 

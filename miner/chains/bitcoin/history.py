@@ -150,7 +150,11 @@ class History:
             told = await self._node.wallet_tx(account.wallet, txid)
             if told is None:
                 raise ReadFailed(f"transaction {txid}", "the wallet listed it and does not know it")
-            if told.confirmations < 0 or told.abandoned or any(str(spent) in slots for spent in told.tx.spends):
+            if (
+                told.confirmations < 0
+                or told.abandoned
+                or any(str(spent) in slots for spent in told.tx.spends)
+            ):
                 continue
             if told.tx.effect(recipient, order.amount) is not TakerEffect.PAYS_NOTHING:
                 return True

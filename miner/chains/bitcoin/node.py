@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -49,6 +50,7 @@ class Node:
         self._tip_ttl_s = tip_ttl_s
         self._tip: Head | None = None
         self._tip_read_s = 0.0
+        self._tip_reading = asyncio.Lock()
         self._heights: dict[str, int] = {}
 
     async def head(self) -> Head:
@@ -59,10 +61,11 @@ class Node:
         return head
 
     async def tip(self) -> Head:
-        """The best head, read within the last `tip_ttl_s`."""
-        if self._tip is not None and self._clock.monotonic() - self._tip_read_s <= self._tip_ttl_s:
-            return self._tip
-        return await self.head()
+        """The best head, read within the last `tip_ttl_s`; read once for all who ask meanwhile."""
+        async with self._tip_reading:
+            if self._tip is not None and self._clock.monotonic() - self._tip_read_s <= self._tip_ttl_s:
+                return self._tip
+            return await self.head()
 
     async def best_hash(self) -> str:
         """Hash of the best head."""

@@ -11,7 +11,7 @@ import aiohttp
 
 from miner.chains.substrate.link import Limits, Link, Version
 from miner.chains.substrate.rpc import Lost, RpcError
-from miner.errors import NotSent, OutcomeUnknown, ReadFailed
+from miner.errors import Discarded, NotSent, OutcomeUnknown, ReadFailed
 from miner.model import Head
 from miner.ports import Clock, Heads
 
@@ -230,7 +230,8 @@ class Endpoints:
                 if archive and self._archives and is_not_kept(exc):
                     return await self._read_archive(what, method, params, exc)
                 break
-        raise ReadFailed(what, f"{method}: {failed}") from failed
+        kept = not (isinstance(failed, RpcError) and is_not_kept(failed))
+        raise (ReadFailed if kept else Discarded)(what, f"{method}: {failed}") from failed
 
     def _prefer_another(self, link: Link) -> None:
         others = (other for other in self._links if other is not link and other.ready)

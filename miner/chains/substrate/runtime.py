@@ -58,6 +58,14 @@ class Runtime:
         except (ValueError, KeyError, TypeError, BadEvents) as exc:
             raise ReadFailed(what, f"{type(exc).__name__}: {exc}") from exc
 
+    def error_name(self, pallet: int, error: bytes) -> str:
+        """A pallet's error in words (`Contracts.OutOfGas`); its numbers where the metadata has none."""
+        try:
+            name, _ = self._core.module_error(pallet, error[0])
+        except (IndexError, KeyError, TypeError, ValueError):
+            return f"pallet {pallet} error 0x{error.hex()}"
+        return str(name)
+
     # calls
 
     def transfer(self, recipient: str, amount: int) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -72,7 +74,7 @@ _UNSIGNED = ~exists().where(
 )
 
 
-def _held(*which: ColumnElement[bool]) -> Select[tuple[int]]:
+def _held(*which: ColumnElement[bool]) -> Select[Any]:
     payouts = (
         select(_sum(reservations.c.amount + reservations.c.fee))
         .where(

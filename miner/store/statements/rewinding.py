@@ -44,7 +44,9 @@ REOPEN = (
 )
 """The newest lanes that a replaced block closed are open again."""
 
-ENDINGS = select(sagas.c.id, sagas.c.version, sagas.c.state, sagas.c.ending).where(sagas.c.ending.is_not(None))
+ENDINGS = select(sagas.c.id, sagas.c.version, sagas.c.state, sagas.c.ending).where(
+    sagas.c.ending.is_not(None)
+)
 FORGET_ENDING = (
     update(sagas)
     .where(sagas.c.id == number("id"))
