@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance)
+SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/bench)
 # A run with PYTEST_ARGS may be a part of the whole, so the core's coverage gate applies without them only.
 PYTEST_ARGS ?=
 GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)

@@ -318,6 +318,9 @@ class Store(Protocol):
     async def pin(self, name: str, value: str) -> str:
         """The value first pinned under `name`: `value` itself the first time."""
 
+    async def repin(self, name: str, value: str, actor: str) -> str:
+        """Pin another value after a person looked, with a note of who; returns what was pinned before."""
+
     async def now_ms(self) -> int:
         """The database's clock."""
 

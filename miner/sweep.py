@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from miner.amounts import Chain
-from miner.errors import MinerError, StoreUnavailable
+from miner.errors import MinerError, ReadFailed, StoreUnavailable
 from miner.model import AccountRow
 from miner.ports import RecoveryLog, Store
 from miner.settle.desk import Desk
@@ -73,15 +73,21 @@ async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) ->
         How many accounts were newly stopped.
 
     Raises:
-        ReadFailed: An account could not be read; it stays unaudited until it can.
+        ReadFailed: An account could not be read; it stays unaudited until it can. The others were read.
     """
     stopped = 0
+    unread: list[ReadFailed] = []
     accounts = {(chain, account) for m in miners.values() for chain, account in m.accounts.items()}
     known = {(row.chain, row.account): row for row in await desk.store.accounts()}
     for chain, account in sorted(accounts):
         if chain in desk.rails:
             row = known.get((desk.rails[chain].chain_id, account))
-            stopped += await _account_for(desk, chain, account, row)
+            try:
+                stopped += await _account_for(desk, chain, account, row)
+            except ReadFailed as failed:
+                unread.append(failed)
+    if unread:
+        raise ReadFailed(f"the spends of {len(unread)} accounts", str(unread[0])) from unread[0]
     return stopped
 
 

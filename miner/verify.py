@@ -86,7 +86,7 @@ class Verifier:
         """The swap's chains.
 
         Raises:
-            Refused: `unsupported_pair`.
+            Refused: `unsupported_pair`; `chain_not_configured`.
         """
         try:
             source, dest = Chain(swap.source_chain), Chain(swap.dest_chain)
@@ -94,8 +94,10 @@ class Verifier:
             raise Refused(
                 "swap", "unsupported_pair", f"{swap.source_chain!r} to {swap.dest_chain!r}"
             ) from None
-        if source is dest or source not in self._rails or dest not in self._rails:
+        if source is dest:
             raise Refused("swap", "unsupported_pair", f"{source} to {dest}")
+        if missing := {source, dest} - self._rails.keys():
+            raise Refused("swap", "chain_not_configured", ", ".join(sorted(missing)))
         return source, dest
 
     def _check_miner(self, swap: Swap, miner: MinerAccounts, source: Chain, dest: Chain) -> None:

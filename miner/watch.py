@@ -41,7 +41,7 @@ SCAN_LIMIT = 512
 """Unseen swap ids that a sweep reads one by one; above that it asks for the miners' open swaps."""
 STUCK_AFTER = 5
 """Failed attempts at the same block after which a gap is bridged, where a scan at the head can be made."""
-SWEPT_AT_ONCE = 250
+SWEPT_AT_ONCE = 150
 """Open swaps that one sweep reads again; where there are more, the next sweep goes on with the others."""
 
 
@@ -321,7 +321,7 @@ class Watcher:
     async def _changed(self, head: Head, everyone: bool = False) -> list[Observation]:
         sagas = {s.key.swap_id: s for s in await self._store.open_sagas() if s.ending is None}
         due = sorted(i for i, s in sagas.items() if not s.state.ended)
-        due = due if everyone else self._due(due)
+        due = due if everyone else sweeps_share(due, self._swept_to)
         if not due:
             return []
         answer = await self._contract.swaps(due, head)
@@ -346,12 +346,13 @@ class Watcher:
             return None
         return told or Ending(EndingKind.UNKNOWN, head.height)
 
-    def _due(self, ids: list[int]) -> list[int]:
-        """Those whose turn it is, of open swaps by ascending id."""
-        if len(ids) <= SWEPT_AT_ONCE:
-            return ids
-        start = bisect_right(ids, self._swept_to)
-        return [*ids[start:], *ids[:start]][:SWEPT_AT_ONCE]
+
+def sweeps_share(ids: list[int], swept_to: int) -> list[int]:
+    """What one sweep reads of open swaps by ascending id: all, or those after the last one that was read."""
+    if len(ids) <= SWEPT_AT_ONCE:
+        return ids
+    start = bisect_right(ids, swept_to)
+    return [*ids[start:], *ids[:start]][:SWEPT_AT_ONCE]
 
 
 def _told_by(swap: Swap, head: Head) -> Ending | None:

@@ -59,6 +59,13 @@ async def clear_account(settings: Settings, store: Store, account: str, actor: s
     return await clear(settings, store, account, actor)
 
 
+async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str, str]:
+    """Accept the contract's code as it is now; returns the hash pinned before, and the one pinned now."""
+    from miner.app.operator import accept_code as accept
+
+    return await accept(settings, store, actor)
+
+
 def read_recovery(settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
     """The recovery log's entries, and its damage in words."""
     from miner.notify.recovery import read

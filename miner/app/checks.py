@@ -126,7 +126,12 @@ async def _rail(rail: Rail, miners: dict[str, MinerAccounts]) -> AsyncIterator[C
     yield CheckLine(name, True, f"{rail.chain_id}, height {tip.height}")
     for miner in miners.values():
         account = miner.accounts.get(rail.chain)
-        if account is not None:
+        if account is None:
+            problem = (
+                f"{miner.name} has no {rail.chain}_address: its swaps cannot be paid, which costs collateral"
+            )
+            yield CheckLine(f"{rail.chain} of {miner.name}", False, problem, f"Set {rail.chain}_address")
+        else:
             yield await _payable(rail, miner.name, account)
 
 

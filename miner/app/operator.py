@@ -12,6 +12,7 @@ from miner.config import Settings
 from miner.errors import ConfigError
 from miner.model import ImportedSend
 from miner.ports import Store
+from miner.settle.desk import CODE_HASH
 from miner.store import parse_sent_cache
 
 
@@ -31,6 +32,17 @@ async def clear(settings: Settings, store: Store, account: str, actor: str) -> b
     finally:
         await outside.close()
     return await store.clear_account(row.chain, account, base, actor)
+
+
+async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str, str]:
+    """Accept the contract's code as it is now; a running daemon goes on with it at its next payout.
+
+    Returns:
+        The code hash that was pinned before, and the one that is now.
+    """
+    outside = await connect(settings, SystemClock())
+    await outside.close()
+    return await store.repin(CODE_HASH, outside.code_hash, actor), outside.code_hash
 
 
 def read_sent_cache(path: Path) -> Sequence[ImportedSend]:

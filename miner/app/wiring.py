@@ -17,11 +17,12 @@ from miner.chains.substrate.node import SubstrateNode
 from miner.chains.tao import TaoRail
 from miner.config import Settings, to_policy
 from miner.contract import Contract, load
+from miner.errors import ReadFailed
 from miner.lease import LeaseKeeper
 from miner.notify.recovery import RecoveryFile
 from miner.ports import Rail, Store
 from miner.settle import Settler
-from miner.settle.desk import Desk
+from miner.settle.desk import CODE_HASH, Desk
 from miner.store import SqlStore
 from miner.supervise import Pace, Supervisor
 from miner.sweep import SweepReconciler, account_for_spends
@@ -108,13 +109,23 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
             rails[Chain.BTC] = bitcoin_rail(settings, settings.bitcoin, miners, clock)
         for rail in rails.values():
             opened.append(rail)
-            await rail.connect()
+            await _connect_rail(rail)
     except BaseException:
         for rail in opened:
             await rail.close()
         await node.close()
         raise
     return Outside(node, contract, rails, miners, code_hash)
+
+
+async def _connect_rail(rail: Rail) -> None:
+    """Connect; a payout chain that does not answer yet keeps nobody from serving the other one."""
+    try:
+        await rail.connect()
+    except ReadFailed as failed:
+        log.error(
+            "payout_chain_does_not_answer", chain=rail.chain, cause=str(failed), remedy="it is tried on"
+        )
 
 
 async def supervisor(settings: Settings, store: Store, outside: Outside, tell: SystemdTell) -> Supervisor:
@@ -125,7 +136,7 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: S
     """
     clock = SystemClock()
     await store.bind(outside.node.genesis, outside.contract.address)
-    pinned = await store.pin("code_hash", outside.code_hash)
+    pinned = await store.pin(CODE_HASH, outside.code_hash)
     if pinned != outside.code_hash:
         log.error(
             "contract_code_changed",

@@ -41,22 +41,31 @@ def resume(
             "--account", metavar="ADDRESS", help="Clear an account that was stopped, once it is explained."
         ),
     ] = None,
+    code: Annotated[
+        bool,
+        typer.Option("--code", help="Accept the contract's code as it is now; know what changed first."),
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Begin payouts again, after `pause` or after an account was stopped.
+    """Begin payouts again, after `pause`, after an account was stopped, or after the contract changed.
 
     An account is stopped when something was spent from it that no swap explains: another program or store
     with the same key, or a restored backup. Find out first: what it paid counts as explained from now on.
 
+    The contract's code is pinned at the first start. When another code appears, no payout is begun until
+    --code accepts it.
+
     Examples: swap-miner resume    swap-miner resume btc    swap-miner resume --account 5F3s…
     """
-    if account is None:
+    if (chain is not None) + (account is not None) + code > 1:
+        raise ConfigError("resume", "was given more than one of a chain, --account and --code", "Give one")
+    if code:
+        _accept_code(config, as_json)
+    elif account is not None:
+        _clear(account, config, as_json)
+    else:
         _set_paused(chain, False, config, as_json)
-        return
-    if chain is not None:
-        raise ConfigError("resume", "was given both a chain and --account", "Give one of them")
-    _clear(account, config, as_json)
 
 
 def _set_paused(chain: Chain | None, paused: bool, config: Path | None, as_json: bool) -> None:
@@ -93,6 +102,21 @@ def _clear(account: str, config: Path | None, as_json: bool) -> None:
         say(f"{account} {'may pay again' if cleared else 'was not stopped; nothing changed'}")
     if cleared is None:
         raise typer.Exit(Exit.WRONG)
+
+
+def _accept_code(config: Path | None, as_json: bool) -> None:
+    settings = settings_of(config, files=True)
+
+    async def work(store: Store) -> tuple[str, str]:
+        return await wiring().accept_code(settings, store, actor())
+
+    before, now = looking(settings, work)
+    if as_json:
+        say_json({"before": before, "now": now, "changed": before != now})
+    elif before == now:
+        say(f"nothing changed: the contract's code is the pinned one, {now}")
+    else:
+        say(f"accepted the contract's code {now}; it was {before}")
 
 
 def import_sent(

@@ -43,6 +43,13 @@ class Wiring(Protocol):
             Whether it was stopped; None where the store does not know the account.
         """
 
+    async def accept_code(self, settings: Settings, store: Store, actor: str) -> tuple[str, str]:
+        """Accept the contract's code as it is now.
+
+        Returns:
+            The code hash that was pinned before, and the one that is pinned now.
+        """
+
     def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
         """The recovery log's entries, and its damage in words."""
 

@@ -7,12 +7,32 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from miner.amounts import Chain
 from miner.errors import InvariantBroken, ReadFailed
-from miner.model import Head, Lane, LanePurpose, Mark, Policy, Saga, Sighting, SightingKind, Swap, Terms
+from miner.model import (
+    Head,
+    Lane,
+    LanePurpose,
+    Mark,
+    Policy,
+    Saga,
+    Sighting,
+    SightingKind,
+    Step,
+    Swap,
+    Terms,
+)
 from miner.ports import Node, Rail, Store, SwapContract
+from miner.saga import Event
 from miner.verdict import Tick
 from miner.verify import Verifier
+
+log = structlog.get_logger("settle")
+
+CODE_HASH = "code_hash"
+"""Under which the store pins the hash of the contract's code."""
 
 
 @dataclass(slots=True)
@@ -49,6 +69,20 @@ class Desk:
         if saga.dest is None or saga.dest not in self.rails:
             raise InvariantBroken(f"swap {saga.key.swap_id} pays on {saga.dest}, which is not configured")
         return self.rails[saga.dest]
+
+    async def step(self, saga: Saga, step: Step) -> Saga:
+        """Write one step, and one log line where it moved the saga. Errors as for `Store.step`."""
+        moved = await self.store.step(saga, step)
+        if moved.state is not saga.state or step.event is Event.HELD_FOR_OPERATOR:
+            log.info(
+                "swap_moved",
+                swap_id=saga.key.swap_id,
+                event_name=step.event,
+                before=saga.state,
+                state=moved.state,
+                reason=moved.reason or None,
+            )
+        return moved
 
     async def locate(self, lane: Lane) -> Sighting:
         """Look for a lane where it belongs."""

@@ -50,7 +50,7 @@ class Marker:
             "amount": str(mark.amount),
         }
         step = Step(event=Event.MARK_SIGNED, payload=payload, patch=patch, claim=claim)
-        return await desk.store.step(saga, step)
+        return await desk.step(saga, step)
 
     async def judge(self, saga: Saga, this: Round) -> Saga | None:
         """A finalised mark reverted: ask why, then hold or mark again in a new lane."""
@@ -68,9 +68,7 @@ class Marker:
             raise InvariantBroken(f"swap {saga.key.swap_id} has no mark lane")
         replacement = await self._desk.contract.resign_mark(saga.mark, mark_of(saga))
         payload: dict[str, Json] = {"resigned_mark": replacement.tx.txid}
-        return await self._desk.store.step(
-            saga, Step(event=Event.NOTED, payload=payload, replacement=replacement)
-        )
+        return await self._desk.step(saga, Step(event=Event.NOTED, payload=payload, replacement=replacement))
 
     async def fill(self, saga: Saga) -> Saga | None:
         """The saga has ended and its mark died unused: free the nonce for the next mark."""
@@ -78,9 +76,7 @@ class Marker:
             return None
         replacement = await self._desk.contract.fill_mark(saga.mark)
         payload: dict[str, Json] = {"filler_in_mark_lane": replacement.tx.txid}
-        return await self._desk.store.step(
-            saga, Step(event=Event.NOTED, payload=payload, replacement=replacement)
-        )
+        return await self._desk.step(saga, Step(event=Event.NOTED, payload=payload, replacement=replacement))
 
     async def _refused(self, saga: Saga, name: str, this: Round) -> Saga | None:
         """The contract's own word. After reading again: reconciled, or held and tried at each sweep."""
@@ -107,7 +103,7 @@ class Marker:
             patch=SagaPatch(reason=reason),
             recovery=why,
         )
-        return await self._desk.store.step(saga, step)
+        return await self._desk.step(saga, step)
 
     async def _still_active(self, saga: Saga, this: Round) -> bool:
         swap = await this.fresh(saga.key.swap_id)
@@ -129,5 +125,5 @@ class Marker:
         wait_ms = self._desk.back_off_ms(saga.mark_retries)
         patch = SagaPatch(mark_retries=saga.mark_retries + 1, next_attempt_ms=this.tick.now_ms + wait_ms)
         payload: dict[str, Json] = {"mark_failed": cause, "wait_ms": wait_ms}
-        await self._desk.store.step(saga, Step(event=event, payload=payload, patch=patch, recovery=recovery))
+        await self._desk.step(saga, Step(event=event, payload=payload, patch=patch, recovery=recovery))
         log.warning("mark_waits", swap_id=saga.key.swap_id, cause=cause, wait_ms=wait_ms)

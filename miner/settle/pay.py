@@ -25,6 +25,7 @@ from miner.model import (
     Step,
     Swap,
 )
+from miner.ports import Rail
 from miner.saga import Event, State
 from miner.settle.desk import Desk, Round
 from miner.verdict import SPENT_BEFORE, gate_closed
@@ -33,6 +34,9 @@ log = structlog.get_logger("settle")
 
 PROBE_TXID: Mapping[Chain, str] = {Chain.TAO: "0x" + "00" * 32, Chain.BTC: "00" * 32}
 """A payout id of the right form, for the dry run of a mark before there is a payout."""
+
+MENDABLE = frozenset({"chain_not_configured", "miner_address_mismatch", "per_swap_cap"})
+"""Refusals by our own settings, not by anything the swap did."""
 
 
 class Payer:
@@ -46,7 +50,6 @@ class Payer:
 
     async def verify(self, saga: Saga, this: Round) -> Saga | None:
         """DISCOVERED: terms, caps, and the user's payment."""
-        store = self._desk.store
         try:
             order = self._desk.verifier.order(saga.swap, this.terms)
             check_swap_cap(order.amount, self._desk.policy.rails[self._desk.dest_rail(saga).chain].caps)
@@ -58,7 +61,9 @@ class Payer:
         patch = SagaPatch(payment=payment, reason="")
         payload = _payment_json(payment)
         try:
-            return await store.step(saga, Step(event=Event.SOURCE_VERIFIED, payload=payload, patch=patch))
+            return await self._desk.step(
+                saga, Step(event=Event.SOURCE_VERIFIED, payload=payload, patch=patch)
+            )
         except Refused as refused:
             return await self._refuse(saga, refused)
 
@@ -67,8 +72,21 @@ class Payer:
             saga, this.terms, this.tick.now_ms, this.tick.finalised.height
         )
 
-    async def _refuse(self, saga: Saga, refused: Refused) -> Saga:
-        """It must not be paid; the swap will time out, which may cost collateral: a person should know."""
+    async def _refuse(self, saga: Saga, refused: Refused) -> Saga | None:
+        """It must not be paid; the swap will time out, which may cost collateral: a person should know.
+
+        What the operator can mend in the settings is not refused for good while there is time.
+        """
+        if refused.name in MENDABLE:
+            if saga.reason != refused.name:
+                log.error(
+                    "swap_needs_other_settings",
+                    swap_id=saga.key.swap_id,
+                    why=str(refused),
+                    timeout_block=saga.swap.timeout_block,
+                    remedy="mend the settings and restart the daemon before the deadline",
+                )
+            return await self._wait(saga, refused.name)
         why = RecoveryEntry(
             f"refused:{refused.name}",
             "nothing was paid; the swap will time out; look at the user's payment if this is unexpected",
@@ -81,13 +99,13 @@ class Payer:
             recovery=why,
             release=True,
         )
-        return await self._desk.store.step(saga, step)
+        return await self._desk.step(saga, step)
 
     async def _wait(self, saga: Saga, why: str) -> Saga | None:
         """Nothing can be done now. The reason is journaled once, when it changes."""
         if saga.reason != why:
             step = Step(event=Event.NOTED, payload={"waiting": why}, patch=SagaPatch(reason=why))
-            await self._desk.store.step(saga, step)
+            await self._desk.step(saga, step)
             log.info("swap_waits", swap_id=saga.key.swap_id, why=why)
         return None
 
@@ -112,7 +130,7 @@ class Payer:
                 if isinstance(payment, Pending):
                     return await self._wait(saga, payment.why)
                 patch = SagaPatch(payment=payment)
-                saga = await desk.store.step(
+                saga = await desk.step(
                     saga, Step(event=Event.NOTED, payload=_payment_json(payment), patch=patch)
                 )
             fee = await rail.fee(order)
@@ -158,7 +176,7 @@ class Payer:
             recovery=why,
             release=True,
         )
-        return await self._desk.store.step(saga, step)
+        return await self._desk.step(saga, step)
 
     async def reserve(self, want: Wanting, alone: bool) -> Saga | None:
         """VERIFIED → RESERVED, if caps and balance leave room."""
@@ -181,7 +199,7 @@ class Payer:
             patch=SagaPatch(reason=""),
             reserve=reservation,
         )
-        return await desk.store.step(saga, step)
+        return await desk.step(saga, step)
 
     async def give_back(self, saga: Saga, why: str) -> Saga:
         """RESERVED → VERIFIED."""
@@ -191,7 +209,7 @@ class Payer:
             patch=SagaPatch(reason=why),
             release=True,
         )
-        return await self._desk.store.step(saga, step)
+        return await self._desk.step(saga, step)
 
     # the pivot
 
@@ -228,7 +246,7 @@ class Payer:
         }
         step = Step(event=Event.PAYOUT_SIGNED, payload=payload, patch=SagaPatch(reason=""), claim=claim)
         try:
-            return await desk.store.step(saga, step)
+            return await desk.step(saga, step)
         except SlotTaken:
             log.warning("slot_taken", swap_id=saga.key.swap_id, account=order.account)
             return None
@@ -276,10 +294,13 @@ class Payer:
         self, saga: Saga, event: Event, replacement: Replacement, payload: Mapping[str, Json]
     ) -> Saga:
         told = {**payload, "txid_of_replacement": replacement.tx.txid}
-        return await self._desk.store.step(saga, Step(event=event, payload=told, replacement=replacement))
+        return await self._desk.step(saga, Step(event=event, payload=told, replacement=replacement))
 
     async def adopt_imported(self, saga: Saga, this: Round) -> Saga | None:
-        """HELD: look for the payout that another program made, by what it or the contract says of it."""
+        """HELD: look for the payout that another program made, by what it or the contract says of it.
+
+        A payout that nobody named is credited on TAO alone, and only in a block since the swap began.
+        """
         desk, swap = self._desk, saga.swap
         sent = await desk.store.imported(saga.key.swap_id)
         rail = desk.dest_rail(saga)
@@ -289,13 +310,17 @@ class Payer:
             await self._tell(saga, refused)
             return None
         txid, block = (sent.txid, sent.block) if sent else (swap.dest_tx_hash, swap.dest_tx_block)
+        if rail.chain is Chain.BTC and not _is_txid(rail, txid):
+            return None  # by its effect alone, an earlier swap's payout to this user could be taken for it
         seen = await rail.find_payout(order.account, order, txid, block or swap.initiated_block)
         if seen is None or seen.txid is None or seen.block is None or not seen.final:
+            return None
+        if rail.chain is Chain.TAO and seen.block.height < swap.initiated_block:
             return None
         adopt = Adopted(rail.chain_id, order.account, seen.txid, seen.block, order.recipient, order.amount)
         payload: dict[str, Json] = {"txid": seen.txid, "block": seen.block.height}
         step = Step(event=Event.PAYOUT_ADOPTED, payload=payload, patch=SagaPatch(reason=""), adopt=adopt)
-        return await desk.store.step(saga, step)
+        return await desk.step(saga, step)
 
     async def _tell(self, saga: Saga, refused: Refused) -> None:
         """A payout cannot be looked for, since the swap's terms tell none: told once."""
@@ -306,7 +331,15 @@ class Payer:
         )
         if not any("cannot_be_located" in e.payload for e in await self._desk.store.journal(saga.id)):
             payload: dict[str, Json] = {"cannot_be_located": refused.name}
-            await self._desk.store.step(saga, Step(event=Event.NOTED, payload=payload, recovery=why))
+            await self._desk.step(saga, Step(event=Event.NOTED, payload=payload, recovery=why))
+
+
+def _is_txid(rail: Rail, text: str) -> bool:
+    try:
+        rail.canonical_txid(text)
+    except Refused:
+        return False
+    return True
 
 
 def _payment_json(payment: Payment) -> dict[str, Json]:

@@ -236,7 +236,7 @@ class Settler:
             release=current.state in BEFORE_PIVOT,
         )
         try:
-            await self._desk.store.step(replace(current, lease_epoch=saga.lease_epoch), step)
+            await self._desk.step(replace(current, lease_epoch=saga.lease_epoch), step)
         except (StaleSaga, LeaseLost) as lost:
             log.info("lost_the_race", swap_id=saga.key.swap_id, cause=str(lost))
 
@@ -295,16 +295,7 @@ class Settler:
             recovery=command.recovery,
             release=_releases(saga.state, command.event),
         )
-        moved = await self._desk.store.step(saga, step)
-        log.info(
-            "swap_moved",
-            swap_id=saga.key.swap_id,
-            event_name=command.event,
-            before=saga.state,
-            state=moved.state,
-            reason=command.reason or None,
-        )
-        return moved
+        return await self._desk.step(saga, step)
 
     async def _broadcast(self, saga: Saga, lane: Lane | None, this: Round) -> Saga | None:
         """Send stored bytes. Whatever the answer, the next look tells what became of them (law 3)."""

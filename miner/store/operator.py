@@ -28,6 +28,15 @@ def pin(conn: Connection, name: str, value: str) -> str:
     return _first(conn, _PIN + name, value)
 
 
+def repin(conn: Connection, name: str, value: str, actor: str) -> str:
+    """See `Store.repin`."""
+    before = _first(conn, _PIN + name, value)
+    if before != value:
+        conn.execute(sql.RENAME, {"p_name": _PIN + name, "p_value": value})
+        log(conn, actor, "repin", {"name": name, "before": before, "after": value})
+    return before
+
+
 def bind(conn: Connection, genesis: str, contract: str, where: object) -> tuple[str, str]:
     """See `Store.bind`; returns what the store is tied to."""
     bound = _first(conn, GENESIS, genesis), _first(conn, CONTRACT, contract)

@@ -79,6 +79,10 @@ class SqlStore:
         """See `Store.pin`."""
         return await self._db.write(operator.pin, name, value)
 
+    async def repin(self, name: str, value: str, actor: str) -> str:
+        """See `Store.repin`."""
+        return await self._db.write(operator.repin, name, value, actor)
+
     async def now_ms(self) -> int:
         """See `Store.now_ms`."""
         return await self._db.read(operator.now_ms)

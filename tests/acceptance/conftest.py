@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.acceptance.harness import Stage
+from tests.acceptance.harness import USERS, Stage
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
 
@@ -17,7 +17,7 @@ MINERS = 12
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage_session() -> AsyncIterator[Devnet]:
     """One devnet with twelve miners and a single validator, which is quicker than three."""
-    async with await Devnet.start(miners=MINERS, validators=1) as world:
+    async with await Devnet.start(miners=MINERS, validators=1, users=USERS) as world:
         yield world
 
 

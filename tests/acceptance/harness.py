@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sqlite3
 import sys
@@ -18,6 +19,8 @@ from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 
 MOST_BLOCKS = 40
+USERS = 400
+_USERS = itertools.count(30)
 ROOT = Path(__file__).parents[2]
 
 
@@ -40,8 +43,8 @@ class Stage:
         return write_config(self.folder, self.devnet, **options)
 
     def plan(self, index: int, source: ChainName = ChainName.BTC, **fields: Any) -> Plan:
-        """A swap of miner and user `index`."""
-        return Plan(self.devnet.miners[index], source=source, user=index, **fields)
+        """A swap of miner `index`, with a user of its own: Bitcoin's past is not put back between tests."""
+        return Plan(self.devnet.miners[index], source=source, user=next(_USERS), **fields)
 
     async def open(self, *plans: Plan) -> list[Opened]:
         """Open swaps in one block."""

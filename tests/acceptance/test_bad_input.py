@@ -67,7 +67,7 @@ async def test_one_deposit_backs_one_swap_however_its_id_is_written(stage: Stage
             source_tx_block=first.payment.block,
             user_source_address=first.swap.user_source_address,
         )
-        same = Plan(stage.devnet.miners[0], user=0, bad=again)
+        same = Plan(stage.devnet.miners[0], user=first.plan.user, bad=again)
         (second,) = await stage.open(same)
         await stage.step(daemon, blocks=3)
         assert stage.states()[second.id] == "COMPENSATED"

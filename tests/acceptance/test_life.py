@@ -194,3 +194,42 @@ async def test_a_second_daemon_on_the_store_gives_up_and_says_who_holds_it(stage
         (opened,) = await stage.open(stage.plan(0))
         await stage.completed(first, [opened])
         await assert_paid_once(stage, opened)
+
+
+async def test_while_the_bitcoin_node_is_down_tao_goes_on_and_btc_follows_later(
+    stage: Stage,
+) -> None:
+    config = stage.config()
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        first, second = await stage.open(stage.plan(0), stage.plan(1, ChainName.TAO))
+        await daemon.event("broadcast", swap_id=first.id, purpose="payout")
+        await daemon.kill()
+    stage.devnet.bitcoin.proxy.fault(Fault("*", FaultKind.REFUSE, code=-28, message="warming up"))
+    async with await Daemon.start(config) as daemon:
+        await daemon.event("payout_chain_does_not_answer")
+        await stage.fulfilled(daemon, [first])
+        stage.devnet.bitcoin.proxy.clear_faults()
+        await stage.completed(daemon, [first, second])
+        await assert_paid_once(stage, first, second)
+
+
+async def test_an_earlier_swaps_payout_to_the_same_user_is_not_taken_for_this_ones(stage: Stage) -> None:
+    """Same user, same amount, a store that is lost in between: held in doubt, never credited by likeness."""
+    config = stage.config()
+    plan = stage.plan(0, ChainName.TAO)
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        (first,) = await stage.open(plan)
+        await stage.completed(daemon, [first])
+        await daemon.stop()
+    (second,) = await stage.open(plan)
+    for file in (stage.folder / "state").iterdir():
+        file.unlink()
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        await stage.step(daemon, blocks=12)
+        swap = await stage.devnet.contract.swap(second.id)
+        assert swap is not None
+        assert swap.dest_tx_hash == ""
+        assert stage.states() == {second.id: "HELD"}

@@ -51,7 +51,7 @@ async def test_what_cannot_be_located_is_maybe_paid_and_never_a_first_send(stage
 
 
 async def test_a_literal_instead_of_an_id_is_located_by_its_effect(stage: Stage) -> None:
-    """`tao_transfer` and a guessed block: the transfer itself, of the right amount to the user, is evidence."""
+    """`tao_transfer` and a guessed block: the transfer itself, of the right amount, is evidence."""
     (opened,) = await stage.open(stage.plan(0))
     payment = await players.pay_user(stage.devnet, stage.devnet.miners[0], opened.id)
     stage.config()

@@ -15,7 +15,7 @@ class Figure:
         what: In words.
         most: The target: it may be this at most.
         field: What the field's miner showed.
-        unit: Of all three.
+        unit: Of value and target.
     """
 
     key: str
@@ -30,9 +30,13 @@ class Figure:
 
 
 FIGURES = (
-    Figure("blocks_to_fulfilled_1", "one swap, from Active to Fulfilled", 2, "2", "blocks"),
+    Figure("blocks_to_fulfilled_1", "one swap, from Active to Fulfilled", 2, "2 blocks", "blocks"),
     Figure(
-        "blocks_to_fulfilled_50", "fifty swaps of fifty miners in one block", 2, "10 for five swaps", "blocks"
+        "blocks_to_fulfilled_50",
+        "fifty swaps of fifty miners in one block",
+        2,
+        "10 blocks for five",
+        "blocks",
     ),
     Figure("blocks_to_payout_lag_3", "payout, finality 3 blocks behind", 4, "–", "blocks"),
     Figure("blocks_to_fulfilled_lag_3", "mark, finality 3 blocks behind", 8, "–", "blocks"),
@@ -40,7 +44,7 @@ FIGURES = (
     Figure("requests_per_swap", "a swap, when fifty run at once", 10, "45"),
     Figure("restart_cpu_s", "CPU until ready, 100,000 ended and 1,000 open sagas", 2, "–", "s"),
     Figure("requests_idle_block_1000_open", "an idle block with that history", 4, "grows with swaps"),
-    Figure("rss_mb", "memory at its peak, fifty miners", 150, "127 for five miners", "MiB"),
+    Figure("rss_mb", "memory at its peak, fifty miners", 150, "127 MiB for five", "MiB"),
 )
 """The figures with a target, in the order of the report."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from miner.amounts import Chain, user_receives
 from miner.model import Swap
@@ -72,12 +73,13 @@ class Oracle:
     def _learn(self) -> None:
         """Take in every swap of every branch: the same id may be another swap on another fork."""
         for tip in self._tips()[0]:
-            for block in tip.back():
-                if block.head.hash in self._read:
-                    break
+            for block in reversed([*self._unread(tip)]):
                 self._read.add(block.head.hash)
                 for swap in block.state.contract.swaps.values():
                     self._swaps.setdefault(swap.id, {})[swap.user_dest_address] = swap
+
+    def _unread(self, tip: TaoBlock) -> Iterator[TaoBlock]:
+        return takewhile(lambda block: block.head.hash not in self._read, tip.back())
 
     def swaps(self) -> Iterator[Swap]:
         """Every swap there ever was, as last seen Active or Fulfilled."""

@@ -11,7 +11,7 @@ from embit import bech32
 
 from miner.amounts import Chain, Rate
 from miner.chains.substrate import addresses
-from miner.model import Lane, Swap
+from miner.model import Head, Lane, Swap
 from tests.simulation.btc_rules import BtcChain, BtcRules, BtcState, Tx, transaction
 from tests.simulation.chain import ModelChain
 from tests.simulation.contract_rules import ContractState
@@ -225,7 +225,8 @@ class Stage:
 
     def release(self) -> None:
         """Producers leave nothing out any more."""
-        self.tao.held_back = self.btc.held_back = lambda _tx: False
+        self.tao.held_back = lambda _tx: False
+        self.btc.held_back = lambda _tx: False
 
     # the contract's other sides
 
@@ -241,10 +242,10 @@ class Stage:
         self.vote(message, **args)
         self.tao.pool.update(waiting)
 
-    def mark(self, hotkey: str, swap_id: int, txid: str) -> None:
+    def mark(self, hotkey: str, swap_id: int, txid: str, amount: int = 1, block: Head | None = None) -> None:
         """Another program with the miner's hotkey marks, by what takes no nonce of it."""
-        height = self.tao.best.height
-        args = {"swap_id": swap_id, "dest_tx_hash": txid, "dest_tx_block": height, "dest_amount": 1}
+        height = block.height if block else self.tao.best.height
+        args = {"swap_id": swap_id, "dest_tx_hash": txid, "dest_tx_block": height, "dest_amount": amount}
         self.people(hotkey, Invoke("mark_fulfilled", args))
 
     def tamper(self, swap_id: int, **changes: Any) -> None:

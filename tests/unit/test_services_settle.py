@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from miner.amounts import Chain, user_receives
-from miner.errors import LeaseLost, StaleSaga
-from miner.model import AttemptKind, LaneState
+from miner.errors import InvariantBroken, LeaseLost, ReadFailed, StaleSaga, StoreUnavailable
+from miner.model import AttemptKind, ImportedSend, LaneState, Saga, Step
 from miner.saga import Event, State
+from miner.settle import RoundReport
 from tests.simulation.stage import TAO, tao_address
 from tests.simulation.tao_rules import FEE
-from tests.simulation.world import MARGIN, World, with_caps
+from tests.simulation.world import MARGIN, POLICY, World, with_caps
 from tests.unit import service_worlds
 from tests.unit.service_worlds import MakeWorld
 
@@ -154,7 +158,6 @@ class TestTheUsersPayment:
             ({"dest_amount": RAO - 1}, "amount_mismatch"),
             ({"rate": "345 "}, "bad_rate"),
             ({"user_dest_address": "nobody"}, "bad_address"),
-            ({"miner_dest_address": tao_address("another")}, "miner_address_mismatch"),
             ({"user_dest_address": tao_address("miner 0 pays")}, "recipient_is_sender"),
             ({"tao_amount": RAO + 1}, "amount_mismatch"),
             ({"source_chain": "doge"}, "unsupported_pair"),
@@ -162,13 +165,23 @@ class TestTheUsersPayment:
             ({"source_amount": 10**18}, "amount_too_large"),
         ],
     )
-    async def test_bad_terms_are_refused(self, world: World, changes: dict[str, object], reason: str) -> None:
+    async def test_bad_terms_are_refused(self, world: World, changes: dict[str, Any], reason: str) -> None:
         swap_id = world.stage.open_swap(**changes)
         await world.round()
         saga = await world.saga(swap_id)
         assert (saga.state, saga.reason) == (State.COMPENSATED, reason)
         await world.block(2)
         assert world.stage.tao.submitted == []
+
+    async def test_what_the_settings_can_mend_waits_and_expires(self, make_world: MakeWorld) -> None:
+        world = await make_world(timeout=20)
+        swap_id = world.stage.open_swap(miner_dest_address=tao_address("another"))
+        await world.block(5)
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.DISCOVERED, "miner_address_mismatch")
+        await world.block(10)
+        assert await world.state(swap_id) is State.COMPENSATED
+        assert world.causes(swap_id) == ["expired_unpaid"]
 
 
 class TestTheDeadline:
@@ -218,10 +231,6 @@ class TestTheDeadline:
     async def test_a_shallow_btc_payout_is_marked_when_the_deadline_nears(
         self, make_world: MakeWorld
     ) -> None:
-        from dataclasses import replace
-
-        from tests.simulation.world import POLICY
-
         rails = {**POLICY.rails, Chain.BTC: replace(POLICY.rails[Chain.BTC], mark_confirmations=3)}
         world = await make_world(policy=replace(POLICY, rails=rails))
         swap_id = world.stage.open_swap(Chain.BTC)
@@ -661,8 +670,6 @@ class TestTheSwapsEnd:
 
 class TestImports:
     async def test_an_imported_send_is_held_found_and_marked(self, world: World) -> None:
-        from miner.model import ImportedSend
-
         swap_id = world.stage.open_swap()
         swap = world.stage.swap(swap_id)
         assert swap is not None
@@ -680,8 +687,6 @@ class TestImports:
     async def test_an_imported_send_that_is_never_found_ends_with_an_entry(
         self, make_world: MakeWorld
     ) -> None:
-        from miner.model import ImportedSend
-
         world = await make_world(timeout=20)
         swap_id = world.stage.open_swap()
         await world.store.import_sent([ImportedSend(swap_id, "0x" + "11" * 32, 1)])
@@ -710,7 +715,7 @@ class TestIsolation:
         first, second = world.stage.open_swap(), world.stage.open_swap()
         steps = world.store.step
 
-        async def lose(saga, step, actor="daemon"):  # type: ignore[no-untyped-def]
+        async def lose(saga: Saga, step: Step, actor: str = "daemon") -> Saga:
             if saga.key.swap_id == first:
                 raise error
             return await steps(saga, step, actor)
@@ -724,7 +729,7 @@ class TestIsolation:
         await world.block(3)
         assert await world.state(first) is State.MARKED
 
-    async def _round(self, world: World):  # type: ignore[no-untyped-def]
+    async def _round(self, world: World) -> RoundReport:
         heads = world.node.heads()
         await world.watcher.catch_up(heads.finalised, await world.lease())
         return await world.settler.round(heads)
@@ -746,8 +751,6 @@ class TestIsolation:
         assert len(world.received(swap_id)) == 1
 
     async def test_a_commit_without_an_answer_lets_nothing_leave(self, world: World) -> None:
-        from miner.errors import StoreUnavailable
-
         swap_id = world.stage.open_swap()
         steps = []
 
@@ -776,3 +779,234 @@ class TestIsolation:
         saga = await world.saga(swap_id)
         assert (saga.state, saga.reason) == (State.HELD, "invariant_broken")
         assert world.stage.tao.submitted == []
+
+    @pytest.mark.parametrize(
+        ("error", "state"),
+        [
+            (ReadFailed("the fee"), State.VERIFIED),
+            (TimeoutError(), State.VERIFIED),
+            (ZeroDivisionError(), State.VERIFIED),
+            (InvariantBroken("it cannot be"), State.HELD),
+        ],
+    )
+    async def test_what_breaks_in_one_swap_stops_no_other(
+        self, world: World, error: Exception, state: State, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def broken(_order: object) -> int:
+            raise error
+
+        monkeypatch.setattr(world.btc, "fee", broken)
+        btc, tao = world.stage.open_swap(Chain.BTC), world.stage.open_swap()
+        report = await self._round(world)
+        assert set(report.failures) == {btc}
+        assert (await world.state(btc), await world.state(tao)) == (state, State.SIGNED)
+
+    @pytest.mark.parametrize("error", [ReadFailed("a lane"), ZeroDivisionError(), TimeoutError()])
+    async def test_a_lane_that_cannot_be_looked_at_stops_no_other(
+        self, world: World, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        btc, tao = world.stage.open_swap(Chain.BTC), world.stage.open_swap()
+        await world.round()
+
+        async def broken(_lane: object) -> None:
+            raise error
+
+        monkeypatch.setattr(world.btc, "locate", broken)
+        await world.btc_block(2)
+        await world.block(2)
+        assert (await world.state(btc), await world.state(tao)) == (State.SIGNED, State.MARKED)
+        monkeypatch.undo()
+        await world.block(3)
+        assert await world.state(btc) is State.MARKED
+
+
+class TestAnotherProgram:
+    async def test_its_mark_is_held_and_its_payout_adopted(self, world: World) -> None:
+        await world.store.set_paused("all", True, "operator")
+        swap_id = world.stage.open_swap()
+        await world.round()
+        swap = world.stage.swap(swap_id)
+        assert swap is not None
+        tx = world.stage.spend(swap.miner_dest_address, swap.user_dest_address, OWED[Chain.TAO])
+        world.foreign.add(tx.txid)
+        await world.block()
+        await world.store.set_paused("all", False, "operator")
+        world.stage.mark(swap.miner, swap_id, tx.txid, OWED[Chain.TAO])
+        world.stage.tao_block()
+        await world.round()
+        assert await world.state(swap_id) is State.HELD
+        assert world.causes(swap_id) == ["fulfilled_elsewhere"]
+        await world.block(6)
+        assert world.received(swap_id) == [OWED[Chain.TAO]]
+
+    async def test_a_mark_that_landed_unseen_is_reconciled(self, make_world: MakeWorld) -> None:
+        world = await make_world(lag=2)
+        swap_id = world.stage.open_swap()
+        await world.block(3)
+        lane = await world.payout(swap_id)
+        assert lane.txid is not None
+        assert await world.state(swap_id) is State.PAID
+        world.stage.mark(world.stage.miners[0].hotkey, swap_id, lane.txid, lane.amount, lane.block)
+        await world.block()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.mark) == (State.PAID, None)
+        await world.block(2)
+        assert await world.state(swap_id) is State.MARKED
+        assert world.causes(swap_id) == []
+
+    async def test_spends_before_the_store_knew_the_account_hold_the_swap(self, world: World) -> None:
+        swap_id = world.stage.open_swap()
+        swap = world.stage.swap(swap_id)
+        assert swap is not None
+        world.foreign.add(world.stage.spend(swap.miner_dest_address, tao_address("else"), TAO).txid)
+        world.stage.tao_block(2)
+        late = World(world.stage)
+        await late.start()
+        await late.block(8)
+        saga = await late.saga(swap_id)
+        assert (saga.state, saga.reason, saga.payout) == (State.HELD, "account_spent_before", None)
+        assert late.received(swap_id) == []
+        await late.stop()
+
+
+class TestBtcLanes:
+    async def test_a_filler_that_costs_too_much_waits(self, make_world: MakeWorld) -> None:
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap(Chain.BTC)
+        await world.block(119)
+        world.btc._max_fee = 1
+        world.stage.vote("timeout_swap", swap_id=swap_id)
+        await world.block(3)
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.WITHDRAWING, "cancel_refused:fee_too_high")
+        world.btc._max_fee = 200_000
+        await world.block()
+        await world.btc_block(7)
+        assert await world.state(swap_id) is State.COMPENSATED
+
+    async def test_a_payout_mined_before_its_filler_is_a_loss_that_is_told(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap(Chain.BTC)
+        await world.block(119)
+        world.stage.vote("timeout_swap", swap_id=swap_id)
+        world.stage.btc_block()
+        await world.block(2)
+        assert await world.state(swap_id) is State.WITHDRAWING
+        await world.btc_block(6)
+        assert await world.state(swap_id) is State.FAILED
+        assert world.causes(swap_id) == ["timed_out_after_payout"]
+        assert len(world.received(swap_id)) == 1
+
+    async def test_the_fee_above_the_limit_waits(self, world: World) -> None:
+        world.btc.rate = 1_000
+        swap_id = world.stage.open_swap(Chain.BTC)
+        await world.round()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.VERIFIED, "fee_above_cap")
+        world.btc.rate = 5
+        await world.block()
+        assert await world.state(swap_id) is State.SIGNED
+
+
+class TestReserved:
+    """What is read again before the pivot, in a world whose account cannot pay yet."""
+
+    async def _poor(self, make_world: MakeWorld, lag: int = 0) -> tuple[World, int]:
+        world = await make_world(tao_each=OWED[Chain.TAO], lag=lag)
+        swap_id = world.stage.open_swap()
+        await world.block(1 + lag)
+        assert await world.state(swap_id) is State.RESERVED
+        return world, swap_id
+
+    async def _rich(self, world: World) -> None:
+        to = world.stage.miners[0].accounts[Chain.TAO]
+        world.stage.send_tao(tao_address("bank"), to, 10 * TAO)
+        world.stage.tao_block(1 + world.stage.tao.lag)
+
+    async def test_a_payment_that_is_gone_is_read_again(self, make_world: MakeWorld) -> None:
+        world, swap_id = await self._poor(make_world)
+        world.stage.btc.fork(2, resubmit=False)
+        await world.block(2)
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.VERIFIED, "not_found")
+
+    async def test_a_swap_that_changed_at_the_best_head_is_given_back(self, make_world: MakeWorld) -> None:
+        world, swap_id = await self._poor(make_world, lag=2)
+        await self._rich(world)
+        world.stage.mark(world.stage.miners[0].hotkey, swap_id, "0x" + "77" * 32)
+        await world.block()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason, saga.payout) == (State.VERIFIED, "swap_changed", None)
+        await world.block(3)
+        assert await world.state(swap_id) is State.HELD
+        assert world.stage.tao.submitted == []
+
+    async def test_an_account_that_was_stopped_meanwhile_pays_nothing(self, make_world: MakeWorld) -> None:
+        world, swap_id = await self._poor(make_world)
+        account = world.stage.miners[0].accounts[Chain.TAO]
+        await world.store.stop_account(world.tao.chain_id, account, "a person looks")
+        await self._rich(world)
+        await world.round()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.RESERVED, "account_stopped:a person looks")
+
+    async def test_an_imported_send_holds_what_was_reserved(self, make_world: MakeWorld) -> None:
+        world, swap_id = await self._poor(make_world)
+        await world.store.import_sent([ImportedSend(swap_id, "0x" + "11" * 32, 5)])
+        await self._rich(world)
+        await world.round()
+        assert await world.state(swap_id) is State.HELD
+        account = world.stage.miners[0].accounts[Chain.TAO]
+        assert await world.store.reserved(world.tao.chain_id, account) == 0
+
+    async def test_a_crash_while_reserved_changes_nothing(self, make_world: MakeWorld) -> None:
+        world = await make_world(tao_each=OWED[Chain.TAO], on_disk=True)
+        swap_id = world.stage.open_swap()
+        await world.block()
+        await world.restart(crash=True)
+        await self._rich(world)
+        await world.block(3)
+        assert await world.state(swap_id) is State.MARKED
+
+
+class TestRevertedMarks:
+    async def test_one_that_would_pass_now_is_made_again(self, world: World) -> None:
+        world.stage.marks_need_active()
+        swap_id = world.stage.open_swap()
+        await world.round()
+        await world.block()
+        hotkey = world.stage.miners[0].hotkey
+        world.stage.vote_first("set_active", miner=hotkey, active=False)
+        world.stage.vote("set_active", miner=hotkey, active=True)
+        await world.block(3)
+        assert await world.state(swap_id) is State.MARKED
+        events = [entry.event for entry in await world.journal(swap_id)]
+        assert events.count(Event.MARK_SIGNED) == 2
+
+    async def test_one_that_nobody_can_judge_yet_waits(self, world: World) -> None:
+        world.stage.marks_need_active()
+        swap_id = world.stage.open_swap()
+        await world.round()
+        await world.block()
+        hotkey = world.stage.miners[0].hotkey
+        world.stage.vote_first("set_active", miner=hotkey, active=False)
+        world.stage.vote("set_active", miner=hotkey, active=True)
+        world.link.failing |= {"why_failed": 2, "try_mark": 2}
+        await world.block(8)
+        assert await world.state(swap_id) is State.MARKED
+
+    async def test_one_that_came_after_another_programs_is_reconciled(self, world: World) -> None:
+        swap_id = world.stage.open_swap()
+        await world.round()
+        await world.block()
+        lane = await world.payout(swap_id)
+        assert lane.txid is not None
+        waiting = dict(world.stage.tao.pool)
+        world.stage.tao.pool.clear()
+        world.stage.mark(world.stage.miners[0].hotkey, swap_id, lane.txid, lane.amount, lane.block)
+        world.stage.tao.pool.update(waiting)
+        await world.block(2)
+        assert await world.state(swap_id) is State.MARKED
+        assert world.causes(swap_id) == []

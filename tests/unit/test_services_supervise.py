@@ -15,8 +15,9 @@ from miner.ports import Heads
 from miner.saga import State
 from miner.supervise import Supervisor
 from miner.sweep import SweepReconciler
+from tests.simulation.btc_rules import transaction
 from tests.simulation.sim_store import SimStore
-from tests.simulation.stage import TAO
+from tests.simulation.stage import TAO, Stage
 from tests.simulation.world import LEASE_S, STALL_S, SWEEP_BLOCKS, World
 from tests.unit import service_worlds
 from tests.unit.service_worlds import MakeWorld
@@ -32,12 +33,12 @@ class TestReadiness:
         await world.round()
         assert world.told.progressed == 4
 
-    async def test_a_new_best_head_alone_is_no_progress(self, make_world: MakeWorld) -> None:
+    async def test_a_new_best_head_alone_is_progress_too(self, make_world: MakeWorld) -> None:
         world = await make_world(lag=2)
         world.stage.tao.stalled = True
         before = world.told.progressed
         await world.block(2)
-        assert world.told.progressed == before
+        assert world.told.progressed == before + 2
 
     async def test_not_ready_while_a_block_cannot_be_read(self, world: World) -> None:
         world.link.failing["facts"] = 1
@@ -211,8 +212,6 @@ class TestSpends:
         anchor = next(
             o for o, c in world.stage.btc.best.state.coins.items() if c.address == account and o != lane.slot
         )
-        from tests.simulation.btc_rules import transaction
-
         tx = transaction([anchor], [(world.stage.miners[0].accounts[Chain.BTC], 1_000)], 1_000)
         world.foreign.add(tx.txid)
         world.stage.btc.force(tx)
@@ -222,8 +221,6 @@ class TestSpends:
         assert await world.state(swap_id) is State.MARKED
 
     async def test_an_account_that_could_not_be_read_pays_nothing_yet(self, make_world: MakeWorld) -> None:
-        from tests.simulation.stage import Stage
-
         world = World(Stage.make())
         await world.start()
         world.link.failing["nonce"] = -1

@@ -8,9 +8,10 @@ import pytest
 
 from miner.amounts import Chain
 from miner.errors import Discarded, ReadFailed, StaleSaga
-from miner.model import EndingKind, Head, Ingest, SwapStatus
+from miner.model import BlockFacts, EndingKind, Head, Ingest, SwapStatus
 from miner.saga import State
 from miner.watch import CHUNK, STUCK_AFTER, FinalityViolation
+from tests.simulation.stage import Stage
 from tests.simulation.world import SWEEP_BLOCKS, World
 from tests.unit import service_worlds
 from tests.unit.service_worlds import MakeWorld
@@ -132,7 +133,7 @@ class TestGaps:
         lease, at = await world.lease(), await cursor(world)
         facts = world.contract.facts
 
-        async def meanwhile(head: Head):  # type: ignore[no-untyped-def]
+        async def meanwhile(head: Head) -> BlockFacts:
             await world.store.ingest(Ingest(at, (head,)), lease)
             return await facts(head)
 
@@ -143,8 +144,6 @@ class TestGaps:
 
 class TestFirstStart:
     async def test_open_swaps_are_found_by_a_scan(self, make_world: MakeWorld) -> None:
-        from tests.simulation.stage import Stage
-
         stage = Stage.make(miners=2)
         ended, first, other = stage.open_swap(), stage.open_swap(), stage.open_swap(miner=1)
         stage.vote("tamper", swap_id=ended, changes={"status": SwapStatus.FULFILLED})
@@ -184,7 +183,6 @@ class TestViolations:
         assert (await cursor(world)).height < top.height
         waits = world.stage.open_swap(Chain.BTC)
         await world.block(6)
-        assert world.told.is_ready is True
         assert await world.state(waits) is State.VERIFIED
         assert (await cursor(world)) == world.stage.tao.finalised.head
         assert await world.state(swap_id) is not State.COMPENSATED
@@ -202,9 +200,8 @@ class TestViolations:
     async def test_without_a_common_ancestor_nothing_is_rewound(self, world: World) -> None:
         await world.block(3)
         stored = await cursor(world)
+        world.stage.tao.fork(world.stage.tao.best.height, blocks=stored.height)
         with pytest.raises(FinalityViolation) as told:
-            world.link.on_call = None
-            world.stage.tao.fork(world.stage.tao.best.height, blocks=stored.height)
             await caught_up(world)
         assert told.value.ancestor is None
         await world.round()
@@ -215,7 +212,7 @@ class TestViolations:
         world.stage.tao_block(3)
         facts = world.contract.facts
 
-        async def confused(head: Head):  # type: ignore[no-untyped-def]
+        async def confused(head: Head) -> BlockFacts:
             told = await facts(head)
             return replace(told, parent_hash="0x" + "22" * 32) if head.height == top else told
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from miner.chains.bitcoin.accounts import Account, Accounts
 from miner.chains.bitcoin.addresses import canonical_txid, script_of
 from miner.chains.bitcoin.networks import Network
-from miner.chains.bitcoin.node import Node, WalletTx
-from miner.chains.bitcoin.transactions import Outpoint
+from miner.chains.bitcoin.node import Node
+from miner.chains.bitcoin.transactions import Outpoint, Tx
 from miner.errors import ReadFailed, Refused
 from miner.model import (
     AccountRow,
@@ -52,18 +51,27 @@ class _Listing:
         told_to: Accounts that were told already; one that asks again wants to know what is new.
     """
 
-    def __init__(self, node: Node, wallet: str, ids: frozenset[str], last: str) -> None:
+    def __init__(
+        self, node: Node, wallet: str, ids: frozenset[str], last: str, before: _Listing | None
+    ) -> None:
         self.ids = ids
         self.last = last
         self.told_to: set[str] = set()
         self._node = node
         self._wallet = wallet
-        self._read: dict[str, WalletTx | None] = {}
+        self._before = before._read if before is not None else {}
+        self._read: dict[str, Tx] = {}
 
-    async def tx(self, txid: str) -> WalletTx | None:
-        """A transaction as the wallet knew it when it was first asked for."""
+    async def tx(self, txid: str) -> Tx | None:
+        """What a transaction spends and pays, which never changes; None where the wallet does not know it."""
         if txid not in self._read:
-            self._read[txid] = await self._node.wallet_tx(self._wallet, txid)
+            known = self._before.get(txid)
+            if known is None:
+                told = await self._node.wallet_tx(self._wallet, txid)
+                if told is None:
+                    return None
+                known = told.tx
+            self._read[txid] = known
         return self._read[txid]
 
 
@@ -93,13 +101,11 @@ class History:
         words: list[str] = []
         by: set[str] = set(known.by)
         for txid in sorted(listing.ids):
-            told = await self._spend(account, txid, listing)
-            if told.confirmations < 0 or told.abandoned:
-                continue
-            if ours := {slot for slot in (*map(str, told.tx.spends), f"{ADOPTED}{txid}") if slot in slots}:
+            tx = await self._spend(account, txid, listing)
+            if ours := {slot for slot in (*map(str, tx.spends), f"{ADOPTED}{txid}") if slot in slots}:
                 by |= ours
             else:
-                words += await self._stray(account, told, listing)
+                words += await self._stray(account, tx, listing)
         if not words:
             self._explained[key] = _Explained(listing.last, frozenset(by))
         return words
@@ -113,7 +119,9 @@ class History:
         listing = self._listings.get(key)
         if listing is None or account.address in listing.told_to:
             ids, last = await self._node.wallet_spends(account.wallet, since, self._final)
-            listing = _Listing(self._node, account.wallet, ids, last)
+            before = [kept for (wallet, _), kept in self._listings.items() if wallet == account.wallet]
+            listing = _Listing(self._node, account.wallet, ids, last, before[-1] if before else None)
+            self._listings.pop(key, None)
             self._listings[key] = listing
             for old in [each for each in self._listings if each[0] == account.wallet][:-_LISTINGS_KEPT]:
                 del self._listings[old]
@@ -172,36 +180,42 @@ class History:
             return None
         if head.height - told.block.height + 1 < self._final or not await self._node.active(told.block):
             return None
-        read = partial(self._node.wallet_tx, account.wallet)
-        if not [spent async for spent in _own_coins(account, told, read)]:
+
+        async def read(of: str) -> Tx | None:
+            origin = await self._node.wallet_tx(account.wallet, of)
+            return None if origin is None else origin.tx
+
+        if not [spent async for spent in _own_coins(account, told.tx, read)]:
             return None
         return Sighting(
             SightingKind.IN_BLOCK, head, txid, told.block, True, succeeded=True, kind_seen=AttemptKind.PAYMENT
         )
 
-    async def _spend(self, account: Account, txid: str, listing: _Listing) -> WalletTx:
-        told = await listing.tx(txid)
-        if told is None:
+    async def _spend(self, account: Account, txid: str, listing: _Listing) -> Tx:
+        tx = await listing.tx(txid)
+        if tx is None:
             raise ReadFailed(f"transaction {txid}", f"wallet {account.wallet} listed it and does not know it")
-        return told
+        return tx
 
-    async def _stray(self, account: Account, told: WalletTx, listing: _Listing) -> Sequence[str]:
-        where = f"in block {told.block.height}" if told.block is not None else "unconfirmed"
-        return [
-            f"{told.tx.txid} ({where}) spends {spent} of {account.address}, and no lane does"
-            async for spent in _own_coins(account, told, listing.tx)
-        ]
+    async def _stray(self, account: Account, tx: Tx, listing: _Listing) -> Sequence[str]:
+        own = [spent async for spent in _own_coins(account, tx, listing.tx)]
+        if not own:
+            return []
+        told = await self._node.wallet_tx(account.wallet, tx.txid)
+        block = told.block if told is not None else None
+        where = f"in block {block.height}" if block is not None else "unconfirmed"
+        return [f"{tx.txid} ({where}) spends {spent} of {account.address}, and no lane does" for spent in own]
 
     async def _block_at(self, height: int) -> str:
         return await self._node.hash_at(height) or (await self._node.head()).hash
 
 
 async def _own_coins(
-    account: Account, told: WalletTx, read: Callable[[str], Awaitable[WalletTx | None]]
+    account: Account, tx: Tx, read: Callable[[str], Awaitable[Tx | None]]
 ) -> AsyncIterator[Outpoint]:
     """Those of its inputs that are the account's coins: the wallet knows where its coins came from."""
-    for spent in told.tx.spends:
+    for spent in tx.spends:
         origin = await read(spent.txid)
-        made = origin.tx.pays[spent.vout : spent.vout + 1] if origin is not None else ()
+        made = origin.pays[spent.vout : spent.vout + 1] if origin is not None else ()
         if any(script == account.script for script, _ in made):
             yield spent

@@ -205,6 +205,8 @@ class Node:
     async def wallet_spends(self, wallet: str, since: str, depth: int) -> tuple[frozenset[str], str]:
         """Ids of a wallet's own transactions since a block, unconfirmed ones too.
 
+        Not those that cannot confirm as things stand: given up by the operator, or with a rival in a block.
+
         Args:
             wallet: Its name.
             since: Hash of the block after which they are; where it left the chain, from the fork on.
@@ -216,7 +218,9 @@ class Node:
         told = await self.rpc.read("listsinceblock", since, depth, False, False, True, wallet=wallet)
         with understanding(f"the history of wallet {wallet}"):
             ids = frozenset(
-                _hash(entry["txid"]) for entry in told["transactions"] if entry["category"] == "send"
+                _hash(entry["txid"])
+                for entry in told["transactions"]
+                if entry["category"] == "send" and int(entry["confirmations"]) >= 0 and not entry["abandoned"]
             )
             return ids, _hash(told["lastblock"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -19,7 +20,7 @@ from miner.chains.bitcoin.replacements import Replacements
 from miner.chains.bitcoin.rpc import BitcoinRpc, RpcError
 from miner.chains.bitcoin.sightings import Sightings
 from miner.chains.bitcoin.transactions import Outpoint
-from miner.errors import NotSent, OutcomeUnknown, Refused
+from miner.errors import NotSent, OutcomeUnknown, ReadFailed, Refused
 from miner.model import (
     AccountRow,
     Claim,
@@ -94,6 +95,8 @@ class BitcoinRail:
         self.chain_id = network.chain_id
         self._network = network
         self._rpc = rpc
+        self._checked = False
+        self._connecting = asyncio.Lock()
         self._accounts = Accounts(accounts, network)
         self._node = node = Node(rpc, clock, tip_ttl_s)
         self._payouts = Payouts(node, self._accounts, network, fees)
@@ -115,9 +118,18 @@ class BitcoinRail:
             ConfigError: Something is configured wrong; says what to do.
             ReadFailed: The node did not answer, or is catching up; may be called again.
         """
-        await check_node(self._node, self._network)
-        for account in self._accounts:
-            await check_account(self._node, account)
+        async with self._connecting:
+            if self._checked:
+                return
+            await check_node(self._node, self._network)
+            for account in self._accounts:
+                await check_account(self._node, account)
+            self._checked = True
+
+    async def _ready(self) -> None:
+        """Nothing is believed of a node, or given to it, before it was checked; a late one is checked now."""
+        if not self._checked:
+            await self.connect()
 
     async def close(self) -> None:
         """See `Rail.close`."""
@@ -125,6 +137,7 @@ class BitcoinRail:
 
     async def tip(self) -> Head:
         """See `Rail.tip`: the best head."""
+        await self._ready()
         return await self._node.tip()
 
     def check_recipient(self, address: str) -> None:
@@ -144,14 +157,17 @@ class BitcoinRail:
 
     async def verify(self, claim: PaymentClaim) -> Payment | Pending:
         """See `Rail.verify`. The sender is the first input's address; amounts to one script are added up."""
+        await self._ready()
         return await self._payments.verify(claim)
 
     async def still_good(self, payment: Payment) -> bool:
         """See `Rail.still_good`."""
+        await self._ready()
         return await self._payments.still_good(payment)
 
     async def spendable(self, account: str) -> int:
         """See `Rail.spendable`. Coins spent by unconfirmed payouts, and their change, are not in it."""
+        await self._ready()
         return await self._payouts.spendable(account)
 
     async def fee(self, order: PayoutOrder) -> int:
@@ -161,6 +177,7 @@ class BitcoinRail:
             Refused: `dust`, `unknown_account`, or as `check_recipient`. Not for a fee above the limit.
             ReadFailed: Nothing was learned; also when there is neither an estimate nor a fallback.
         """
+        await self._ready()
         return await self._payouts.fee(order)
 
     async def prepare(self, order: PayoutOrder, taken: Collection[str], after: str | None = None) -> Claim:
@@ -179,6 +196,7 @@ class BitcoinRail:
             ReadFailed: Nothing was learned; nothing was signed that could leave.
             InvariantBroken: The node signed something else than was asked for.
         """
+        await self._ready()
         claim = await self._payouts.prepare(order, taken, after)
         if claim.anchor is not None:
             self._glances.expect(Outpoint.parse(claim.anchor))
@@ -191,6 +209,7 @@ class BitcoinRail:
             Refused: `fee_too_high` when replacing takes more than `order.max_fee`, or than the inputs hold.
             ReadFailed: Nothing was learned.
         """
+        await self._ready()
         return await self._replacements.resign(lane, order)
 
     async def cancel(self, lane: Lane) -> Replacement:
@@ -200,6 +219,7 @@ class BitcoinRail:
             Refused: `fee_too_high` when that takes more than the constructor's `max_fee`.
             ReadFailed: Nothing was learned.
         """
+        await self._ready()
         return await self._replacements.cancel(lane)
 
     async def broadcast(self, lane: Lane) -> None:
@@ -207,6 +227,10 @@ class BitcoinRail:
         if lane.purpose is LanePurpose.IMPORTED or not lane.attempts:
             raise NotSent(f"lane {lane.id}", "another program's payout is never broadcast")
         tx = lane.latest.tx
+        try:
+            await self._ready()
+        except ReadFailed as exc:
+            raise NotSent(tx.txid, str(exc)) from exc
         try:
             told = await self._rpc.send("sendrawtransaction", tx.raw.hex(), 0)
         except RpcError as exc:
@@ -219,22 +243,27 @@ class BitcoinRail:
 
     async def locate(self, lane: Lane) -> Sighting:
         """See `Rail.locate`, and `Sightings` for what its kinds mean here."""
+        await self._ready()
         return await self._sightings.locate(lane)
 
     async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
         """See `Rail.find_payout`."""
+        await self._ready()
         return await self._history.find_payout(account, order, txid, near)
 
     async def may_have_paid(
         self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
     ) -> bool:
         """See `Rail.may_have_paid`; unconfirmed payments count."""
+        await self._ready()
         return await self._history.may_have_paid(row, order, age_blocks, slots)
 
     async def baseline(self, account: str) -> int:
         """See `Rail.baseline`: the best height, whatever the account."""
+        await self._ready()
         return (await self._node.head()).height
 
     async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
         """See `Rail.unexplained`."""
+        await self._ready()
         return await self._history.unexplained(row, slots)
