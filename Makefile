@@ -5,13 +5,13 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/bench)
+SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/simulation tests/bench)
 # A run with PYTEST_ARGS may be a part of the whole, so the core's coverage gate applies without them only.
 PYTEST_ARGS ?=
 GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: help setup setup-python setup-devnet demo pictures devnet test lint format bench wheel lock clean
+.PHONY: test-contracts help setup setup-python setup-devnet demo pictures devnet test lint format bench wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -40,10 +40,14 @@ devnet: setup ## run the local chains until Ctrl-C
 	$(call say,devnet)
 	@$(PY) -m tests.devnet
 
-test: setup ## run unit, conformance, devnet and acceptance tests, with the core's coverage gate
+test: setup test-contracts ## run unit, conformance, devnet and acceptance tests, with the core's coverage gate
 	$(call say,test: $(notdir $(SUITES)))
 	@$(if $(strip $(PYTEST_ARGS)),echo 'test: PYTEST_ARGS is set: no coverage gate in this run')
 	@$(PY) -m pytest $(SUITES) $(GATE) $(PYTEST_ARGS)
+
+test-contracts: ## run the contract's own unit tests, where there is a cargo
+	$(call say,test: contract)
+	@$(if $(strip $(PYTEST_ARGS)),echo 'test: PYTEST_ARGS is set: contract tests left out',contracts/test)
 
 lint: setup-python ## check style, format and types
 	$(call say,lint: ruff check)
@@ -52,6 +56,8 @@ lint: setup-python ## check style, format and types
 	@$(PY) -m ruff format --check .
 	$(call say,lint: mypy)
 	@$(PY) -m mypy
+	$(call say,lint: contract artefacts match their sources)
+	@contracts/build --check
 
 format: setup-python ## apply the formatter and the safe fixes
 	@$(PY) -m ruff check --fix .

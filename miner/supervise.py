@@ -21,6 +21,9 @@ from miner.watch import FinalityViolation, Watcher
 
 log = structlog.get_logger("supervise")
 
+RETRY_SWEEP_BLOCKS = 2
+"""Finalised blocks after which a sweep that failed in part is run again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -188,8 +191,9 @@ class Supervisor:
         await self._store.lease_sagas()
         seen = await self._sweep_state(lease)
         report = await self._sweeps.run()
-        if seen and not report.failed:
-            self._swept_at = finalised.height
+        self._swept_at = finalised.height
+        if not seen or report.failed:
+            self._swept_at -= max(self._pace.sweep_blocks - RETRY_SWEEP_BLOCKS, 0)
 
     async def _sweep_state(self, lease: Lease) -> bool:
         """Look for what events did not tell; where that fails, the known swaps go on all the same."""

@@ -153,7 +153,6 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: S
         rails=outside.rails,
         verifier=verifier,
         policy=policy,
-        code_hash=pinned,
     )
     sweeps = SweepReconciler()
     sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, outside.miners))

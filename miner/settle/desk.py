@@ -48,8 +48,6 @@ class Desk:
     rails: Mapping[Chain, Rail]
     verifier: Verifier
     policy: Policy
-    code_hash: str
-    """The contract's code hash as pinned in the store; another one stops first sends."""
     random: random.Random = field(default_factory=random.Random)
     audited: dict[tuple[str, str], int] = field(default_factory=dict)
     """Accounts (chain id, account) whose spends were accounted for since start (law 9), each with the height
@@ -129,7 +127,7 @@ class Round:
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked: set[int] = field(default_factory=set)
     _fresh: dict[int, Swap | None] = field(default_factory=dict)
-    _code_hash: str | None = None
+    _code_unchanged: bool | None = None
 
     async def fresh(self, swap_id: int) -> Swap | None:
         """The swap at the best head, read with those of its round in one go (law 7: in the same step)."""
@@ -145,9 +143,10 @@ class Round:
     async def code_unchanged(self) -> bool:
         """Whether the contract's code is still the pinned one at the best head; read once a round."""
         async with self._reading:
-            if self._code_hash is None:
-                self._code_hash = await self.desk.contract.code_hash(self.best)
-        return self._code_hash == self.desk.code_hash
+            if self._code_unchanged is None:
+                found = await self.desk.contract.code_hash(self.best)
+                self._code_unchanged = await self.desk.store.pin(CODE_HASH, found) == found
+        return self._code_unchanged
 
 
 def mark_of(saga: Saga) -> Mark:

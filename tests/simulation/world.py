@@ -25,7 +25,7 @@ from miner.model import (
 from miner.ports import Heads, Rail
 from miner.saga import State
 from miner.settle import Settler
-from miner.settle.desk import Desk
+from miner.settle.desk import CODE_HASH, Desk
 from miner.supervise import Pace, Supervisor
 from miner.sweep import SweepReconciler, account_for_spends
 from miner.verify import MinerAccounts, Verifier
@@ -81,6 +81,15 @@ class Entries:
 
     async def append(self, pending: PendingRecovery) -> None:
         self.lines.setdefault(pending.id, pending)
+
+
+class SteppedKeeper(LeaseKeeper):
+    """The keeper of leases, one beat at a time."""
+
+    async def beat(self) -> None:
+        """What one turn of its loop does."""
+        with suppress(StoreError):
+            self._lost_any = bool(await self._store.heartbeat()) or self._lost_any
 
 
 class SteppedSupervisor(Supervisor):
@@ -152,14 +161,14 @@ class World:
             stage.btc, self.btc_link, [each[Chain.BTC] for each in payers], final_confirmations=BTC_FINAL
         )
         await self.store.bind(self.node.genesis, CONTRACT)
-        code = await self.store.pin("code_hash", stage.tao.best.state.contract.terms.code_hash)
-        self._wire(code)
+        await self.store.pin(CODE_HASH, stage.tao.best.state.contract.terms.code_hash)
+        self._wire()
         await self.take_over()
 
     def _keys(self) -> list[str]:
         return [key for m in self.stage.miners for key in (m.hotkey, m.accounts[Chain.TAO])]
 
-    def _wire(self, code_hash: str) -> None:
+    def _wire(self) -> None:
         miners = {m.hotkey: MinerAccounts(m.name, m.hotkey, m.accounts) for m in self.stage.miners}
         rails: Mapping[Chain, Rail] = {Chain.TAO: self.tao, Chain.BTC: self.btc}
         self.desk = Desk(
@@ -169,7 +178,6 @@ class World:
             rails=rails,
             verifier=Verifier(rails, miners, self.policy),
             policy=self.policy,
-            code_hash=code_hash,
             random=random.Random(f"{self.seed} {self._owners}"),
         )
         self.watcher = Watcher(self.node, self.contract, self.store, miners)
@@ -177,6 +185,7 @@ class World:
         self.sweeps = SweepReconciler()
         desk = self.desk
         self.sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, miners))
+        self.keeper = SteppedKeeper(self.store, self.stage.clock, LEASE_S / 3)
         self.supervisor = SteppedSupervisor(
             node=self.node,
             contract=self.contract,
@@ -184,7 +193,7 @@ class World:
             watcher=self.watcher,
             settler=self.settler,
             sweeps=self.sweeps,
-            keeper=LeaseKeeper(self.store, self.stage.clock, LEASE_S / 3),
+            keeper=self.keeper,
             recovery=self.recovery,
             tell=self.told,
             clock=self.stage.clock,
@@ -230,8 +239,7 @@ class World:
 
     async def round(self) -> None:
         """One round of the daemon on the heads as they are; its leases are kept alive."""
-        with suppress(StoreError):
-            await self.store.heartbeat()
+        await self.keeper.beat()
         await self.supervisor.step(self.node.heads())
 
     async def lease(self) -> Lease:

@@ -333,6 +333,9 @@ class TestPause:
         await world.block(3)
         assert await world.state(paid) is State.MARKED
         assert (await world.saga(waits)).reason == "contract_code_changed"
+        await world.store.repin("code_hash", "0x" + "dd" * 32, "operator")
+        await world.block(3)
+        assert await world.state(waits) is State.MARKED
 
 
 class TestSending:
@@ -938,7 +941,11 @@ class TestReserved:
         world.stage.mark(world.stage.miners[0].hotkey, swap_id, "0x" + "77" * 32)
         await world.block()
         saga = await world.saga(swap_id)
-        assert (saga.state, saga.reason, saga.payout) == (State.VERIFIED, "swap_changed", None)
+        assert (saga.state, saga.payout) == (State.VERIFIED, None)
+        (why,) = [
+            e.payload["why"] for e in await world.journal(swap_id) if e.event is Event.RESERVATION_YIELDED
+        ]
+        assert why == "swap_changed"
         await world.block(3)
         assert await world.state(swap_id) is State.HELD
         assert world.stage.tao.submitted == []

@@ -13,7 +13,7 @@ from miner.lease import LeaseKeeper
 from miner.model import ImportedSend
 from miner.ports import Heads
 from miner.saga import State
-from miner.supervise import Supervisor
+from miner.supervise import RETRY_SWEEP_BLOCKS, Supervisor
 from miner.sweep import SweepReconciler
 from tests.simulation.btc_rules import transaction
 from tests.simulation.sim_store import SimStore
@@ -164,16 +164,16 @@ class TestSweeps:
         with pytest.raises(StoreUnavailable):
             await sweeps.run()
 
-    async def test_a_failed_sweep_is_made_again_in_the_next_round(self, world: World) -> None:
+    async def test_a_failed_sweep_is_made_again_soon(self, world: World) -> None:
         world.btc_link.down = True
         await world.block(SWEEP_BLOCKS)
         world.contract.garbled = {"SwapInitiated"}
         swap_id = world.stage.open_swap()
-        await world.block()
+        await world.block(RETRY_SWEEP_BLOCKS)
         assert await world.state(swap_id) is State.DISCOVERED
         world.btc_link.down = False
-        await world.block()
-        assert await world.state(swap_id) is State.SIGNED
+        await world.block(RETRY_SWEEP_BLOCKS)
+        assert (await world.saga(swap_id)).payout is not None
 
     async def test_a_state_sweep_that_fails_lets_known_swaps_go_on(self, world: World) -> None:
         swap_id = world.stage.open_swap()
@@ -230,7 +230,7 @@ class TestSpends:
         await world.block(2)
         assert world.stage.tao.submitted == []
         world.link.failing.clear()
-        await world.block(3)
+        await world.block(3 + RETRY_SWEEP_BLOCKS)
         assert await world.state(swap_id) is State.MARKED
         await world.stop()
 

@@ -19,7 +19,7 @@ from miner.model import (
     SwapStatus,
     TakerEffect,
 )
-from miner.saga import BEFORE_PIVOT, Event, State
+from miner.saga import Event, State
 from miner.verdict import (
     FULFILLED_ELSEWHERE,
     IMPORTED,
