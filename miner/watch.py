@@ -25,11 +25,11 @@ from miner.model import (
     Ingest,
     Lease,
     Observation,
-    RecoveryEntry,
     Swap,
     SwapStatus,
 )
 from miner.ports import Node, Store, SwapContract
+from miner.verdict import slash_note
 
 log = structlog.get_logger("watch")
 
@@ -204,7 +204,7 @@ class Watcher:
         known = await self._store.known(found.changed | set(found.endings))
         discoveries, swaps = await self._read(found, known, head)
         observations = [
-            Observation(i, swaps.get(i), found.endings.get(i), _slash_note(found.endings.get(i)))
+            Observation(i, swaps.get(i), found.endings.get(i), slash_note(found.endings.get(i)))
             for i in sorted(known.keys() & (found.changed | set(found.endings)))
         ]
         batch = Ingest(
@@ -329,7 +329,7 @@ class Watcher:
         for swap_id, swap in answer.items():
             ending = await self._ending(swap_id, swap, head)
             if ending is not None:
-                changed.append(Observation(swap_id, swap, ending, _slash_note(ending)))
+                changed.append(Observation(swap_id, swap, ending, slash_note(ending)))
             elif swap is not None and swap != sagas[swap_id].swap:
                 changed.append(Observation(swap_id, swap))
         self._swept_to = due[-1]
@@ -362,14 +362,3 @@ def _told_by(swap: Swap, head: Head) -> Ending | None:
         return None
     block = swap.completed_block or head.height
     return Ending(kinds[swap.status], block, dest_tx_hash=swap.dest_tx_hash or None)
-
-
-def _slash_note(ending: Ending | None) -> RecoveryEntry | None:
-    """For a saga that ended before its swap did: what the swap's end cost."""
-    if ending is None or ending.kind is not EndingKind.TIMED_OUT or not ending.slash_amount:
-        return None
-    return RecoveryEntry(
-        "slashed",
-        "the swap timed out and collateral was taken; nothing is left to do for the user's payout",
-        {"slash_rao": str(ending.slash_amount), "block": ending.block},
-    )

@@ -225,7 +225,9 @@ class Settler:
     async def _hold(self, saga: Saga, broken: InvariantBroken) -> None:
         log.error("invariant_broken", swap_id=saga.key.swap_id, state=saga.state, cause=str(broken))
         current = await self._desk.store.saga(saga.key.swap_id)
-        if current is None or Event.HELD_FOR_OPERATOR not in TABLE[current.state]:
+        if current is None or current.state is State.HELD:
+            return  # what it is held for already is not forgotten
+        if Event.HELD_FOR_OPERATOR not in TABLE[current.state]:
             return
         why = RecoveryEntry("invariant_broken", "look at `swap-miner show`", {"cause": str(broken)})
         step = Step(

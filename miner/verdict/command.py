@@ -1,0 +1,153 @@
+"""What can be decided, what it is decided on, and the questions that every decision asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from miner.model import AttemptKind, Head, ImportedSend, Lane, LaneState, RecoveryEntry, TakerEffect
+from miner.saga import Event
+
+
+class Do(StrEnum):
+    """What to do. Only `ENTER` needs no port but the store."""
+
+    WAIT = "wait"
+    ENTER = "enter"
+    """Write the event; nothing else."""
+    VERIFY = "verify"
+    """Check the swap's terms and look for the user's payment."""
+    RESERVE = "reserve"
+    """Dry-run the mark and set inventory aside."""
+    PAY = "pay"
+    """Read again, gate, sign and store the payout."""
+    BROADCAST_PAYOUT = "broadcast_payout"
+    RESIGN_PAYOUT = "resign_payout"
+    """The payout again in its lane; where no era fits any more, a filler."""
+    CANCEL_PAYOUT = "cancel_payout"
+    """A filler in the payout's lane."""
+    MARK = "mark"
+    """Dry-run, sign and store the mark in a new lane."""
+    BROADCAST_MARK = "broadcast_mark"
+    RESIGN_MARK = "resign_mark"
+    FILL_MARK = "fill_mark"
+    """A filler in the mark's lane, whose nonce would block the next mark."""
+    JUDGE_MARK = "judge_mark"
+    """Ask why a finalised mark did not take effect."""
+    LOCATE_IMPORTED = "locate_imported"
+    """Look for the payout that another program says it made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        do: What.
+        event: For `ENTER`: which event to write.
+        reason: Stored with it; a short name.
+        recovery: For the recovery log, written with it.
+    """
+
+    do: Do
+    event: Event | None = None
+    reason: str = ""
+    recovery: RecoveryEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What is true of the world while one round is decided.
+
+    Attributes:
+        finalised: Finalised head of the contract's chain, up to which the sagas are current.
+        best_height: Highest fresh best head known.
+        now_ms: Database time.
+        paused: `all` or chain names whose first sends are paused.
+        sends_stopped: Why no first send may be made at all (finality stall or violation, code changed);
+            empty when they may.
+        sweep: Whether this round is a sweep's: what was refused is tried again.
+        due: Ids of lanes whose newest bytes are due for (re)broadcast.
+        imported: What the program used before says it sent, by swap id.
+    """
+
+    finalised: Head
+    best_height: int
+    now_ms: int
+    paused: frozenset[str] = frozenset()
+    sends_stopped: str = ""
+    sweep: bool = False
+    due: frozenset[int] = frozenset()
+    imported: Mapping[int, ImportedSend] = field(default_factory=dict)
+
+
+WAIT = Command(Do.WAIT)
+LANDED = (LaneState.IN_BLOCK, LaneState.LANDED)
+
+
+def gate_closed(height: int, timeout_block: int, margin_blocks: int) -> bool:
+    """Law 7: whether a first send is refused at this height; exactly at the boundary it is."""
+    return height + margin_blocks >= timeout_block
+
+
+def enter(event: Event, reason: str = "", recovery: RecoveryEntry | None = None) -> Command:
+    """Write an event, with its reason and what the recovery log must say."""
+    return Command(Do.ENTER, event, reason, recovery)
+
+
+def hold(cause: str, what_to_do: str) -> Command:
+    """Hold for a person, with a line in the recovery log."""
+    return enter(Event.HELD_FOR_OPERATOR, cause, RecoveryEntry(cause, what_to_do))
+
+
+LANE_MISSING = "lane_missing"
+"""Reason of a saga held since it is past the pivot and has no lane."""
+
+
+def no_lane() -> Command:
+    """Hold a saga past the pivot that has no lane."""
+    return hold(LANE_MISSING, "the store contradicts itself; run `swap-miner show`")
+
+
+def taken_ambiguously() -> Command:
+    """Hold a saga whose payout's lane was taken by what may have paid the user."""
+    return hold(
+        "lane_taken_ambiguously",
+        "another transaction took the payout's lane and may have paid the user; compare it with the swap",
+    )
+
+
+def has_paid(lane: Lane) -> bool:
+    """Whether what is in a block pays the user; neither a filler nor a stranger in doubt does."""
+    seen = lane.attempt(lane.txid) if lane.txid else None
+    filler = seen is not None and seen.kind is AttemptKind.FILLER
+    in_doubt = lane.taker is TakerEffect.AMBIGUOUS or (lane.state is LaneState.IN_BLOCK and filler)
+    return lane.state in LANDED and not in_doubt
+
+
+def is_ours(lane: Lane, txid: str) -> bool:
+    """Whether a payout id is the lane's; while nothing is in a block, any attempt's."""
+    return txid == lane.txid if lane.txid else lane.attempt(txid) is not None
+
+
+def included(lane: Lane) -> Command:
+    """Enter that the payout is in a block: ours, or one adopted."""
+    return enter(Event.PAYOUT_ADOPTED if lane.taker is TakerEffect.PAYS else Event.PAYOUT_INCLUDED)
+
+
+def rebroadcast(lane: Lane, tick: Tick, do: Do) -> Command:
+    """Send a lane's newest bytes, if they are due."""
+    return Command(do) if lane.id in tick.due else WAIT
+
+
+IMPORTED = "imported_maybe_paid"
+"""Reason of a saga held since another program may have paid it."""
+FULFILLED_ELSEWHERE = "fulfilled_elsewhere"
+"""Reason of a saga held since the contract shows a mark for it that none of our lanes made."""
+SPENT_BEFORE = "account_spent_before"
+"""Reason of a saga held since its account spent between the swap's birth and where accounting begins."""
+MAYBE_PAID = frozenset({IMPORTED, FULFILLED_ELSEWHERE, SPENT_BEFORE})
+"""Reasons of sagas without a lane whose payout is looked for: it may exist."""
+MARK_REFUSED = "mark_refused"
+"""Reason prefix of a saga held since the contract refuses its mark."""
