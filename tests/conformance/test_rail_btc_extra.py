@@ -227,7 +227,18 @@ async def test_a_node_that_is_not_there_sends_nothing_and_teaches_nothing(world:
     for read in (rail.locate(lane), rail.tip(), rail.spendable(world.address)):
         with pytest.raises(ReadFailed):
             await read
-    assert rail.requests["getbestblockhash"] == 3, "reads are tried again, a broadcast is not"
+    assert rail.requests["sendrawtransaction"] == 0, "a node that was never checked is given nothing"
+    assert set(rail.requests.values()) == {4 * 3}, "reads are tried again"
+    await rail.close()
+
+
+async def test_a_node_that_went_away_is_asked_again_but_given_a_payout_once(world: World) -> None:
+    lane = await world.pay(send=False)
+    rail = world.new_rail()
+    await rail.connect()
+    world.node.proxy.fault(Fault("sendrawtransaction", FaultKind.CLOSE, before=True))
+    with pytest.raises(OutcomeUnknown):
+        await rail.broadcast(lane)
     assert rail.requests["sendrawtransaction"] == 1
     await rail.close()
 

@@ -202,8 +202,9 @@ async def test_connect_names_what_is_wrong(world: World) -> None:
 
 
 async def test_a_locked_wallet_cannot_pay(world: World) -> None:
-    await world.node.rpc("encryptwallet", "secret", wallet=world.wallet)
     rail = world.new_rail()
+    await rail.connect()
+    await world.node.rpc("encryptwallet", "secret", wallet=world.wallet)
     with pytest.raises(ConfigError, match="walletpassphrase"):
         await rail.connect()
     with pytest.raises(ReadFailed, match="unlock the wallet"):

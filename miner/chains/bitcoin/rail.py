@@ -118,18 +118,16 @@ class BitcoinRail:
             ConfigError: Something is configured wrong; says what to do.
             ReadFailed: The node did not answer, or is catching up; may be called again.
         """
-        async with self._connecting:
-            if self._checked:
-                return
-            await check_node(self._node, self._network)
-            for account in self._accounts:
-                await check_account(self._node, account)
-            self._checked = True
+        await check_node(self._node, self._network)
+        for account in self._accounts:
+            await check_account(self._node, account)
+        self._checked = True
 
     async def _ready(self) -> None:
         """Nothing is believed of a node, or given to it, before it was checked; a late one is checked now."""
-        if not self._checked:
-            await self.connect()
+        async with self._connecting:
+            if not self._checked:
+                await self.connect()
 
     async def close(self) -> None:
         """See `Rail.close`."""
