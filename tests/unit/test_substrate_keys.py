@@ -9,20 +9,13 @@ import bittensor_core
 import pytest
 from substrateinterface import Keypair
 
-from miner.chains.substrate.keys import Key, Keyring, from_keyfile, from_secret_file, from_uri
+from miner.chains.substrate.keys import Key, Keyring, from_keyfile, from_secret, from_uri
 from miner.errors import ConfigError, Refused
 
 MNEMONIC = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
 SEED = "0xfac7959dbfe72f052e5a0c3c8d6530f202b02fd8f9f5ca3580ec8deb7797479e"
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 PASSWORD = "correct horse"
-
-
-def secret(folder: Path, text: str, mode: int = 0o600) -> Path:
-    path = folder / "secret"
-    path.write_text(text)
-    path.chmod(mode)
-    return path
 
 
 def keyfile(folder: Path, password: str | None = None, mode: int = 0o600) -> Path:
@@ -36,35 +29,32 @@ def keyfile(folder: Path, password: str | None = None, mode: int = 0o600) -> Pat
     return path
 
 
-def test_a_mnemonic_and_its_seed_are_one_key(tmp_path: Path) -> None:
+def test_a_mnemonic_and_its_seed_are_one_key() -> None:
     wanted = Keypair.create_from_mnemonic(MNEMONIC, ss58_format=42).ss58_address
-    assert from_secret_file(secret(tmp_path, f"  {MNEMONIC}\n")).account == wanted
-    assert from_secret_file(secret(tmp_path, SEED + "\n")).account == wanted
-    assert from_secret_file(secret(tmp_path, SEED[2:])).account == wanted
+    assert from_secret(f"  {MNEMONIC}\n", "here").account == wanted
+    assert from_secret(SEED + "\n", "here").account == wanted
+    assert from_secret(SEED[2:], "here").account == wanted
 
 
 @pytest.mark.parametrize(
     "text", ["", "0x12", "bottom " * 12, MNEMONIC.replace("walk", "run"), "0x" + "zz" * 32]
 )
-def test_what_is_no_secret_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError) as told:
-        from_secret_file(secret(tmp_path, text))
+def test_what_is_no_secret_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ConfigError, match="here") as told:
+        from_secret(text, "here")
     assert told.value.__suppress_context__
     assert not text.strip() or text.strip() not in str(told.value)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
-    for load in (from_secret_file, from_keyfile):
-        path = secret(tmp_path, MNEMONIC, mode) if load is from_secret_file else keyfile(tmp_path, mode=mode)
-        with pytest.raises(ConfigError, match="chmod 600"):
-            load(path)
+def test_a_plain_keyfile_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(ConfigError, match="chmod 600"):
+        from_keyfile(keyfile(tmp_path, mode=mode))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    for load in (from_secret_file, from_keyfile):
-        with pytest.raises(ConfigError, match="nothing"):
-            load(tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="nothing"):
+        from_keyfile(tmp_path / "nothing")
 
 
 def test_a_plain_keyfile_is_read(tmp_path: Path) -> None:
@@ -81,7 +71,8 @@ def test_an_encrypted_keyfile_wants_its_password(tmp_path: Path) -> None:
 
 
 def test_what_is_no_keyfile_is_refused_without_showing_it(tmp_path: Path) -> None:
-    path = secret(tmp_path, json.dumps({"secretPhrase": "hush"}))
+    path = keyfile(tmp_path)
+    path.write_text(json.dumps({"secretPhrase": "hush"}))
     with pytest.raises(ConfigError) as told:
         from_keyfile(path)
     assert "hush" not in str(told.value)

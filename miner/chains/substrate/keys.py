@@ -137,22 +137,6 @@ def from_secret(text: str, where: str) -> Key:
         ) from None
 
 
-def from_secret_file(path: Path) -> Key:
-    """A key from a file that holds a mnemonic or a seed.
-
-    Raises:
-        ConfigError: It cannot be read, others may read it, or it holds neither.
-    """
-    _check_private(path)
-    try:
-        text = _read(path).decode()
-    except UnicodeDecodeError:
-        raise ConfigError(
-            str(path), "it holds neither a mnemonic nor a seed of 64 hex digits", "check it"
-        ) from None
-    return from_secret(text, str(path))
-
-
 def from_uri(uri: str, *, devnet: bool) -> Key:
     """A well-known development key (`//Alice`).
 
