@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.daemon import Daemon, write_config
+from tests.acceptance.daemon import Daemon
 from tests.demo.evidence import Auditor, Evidence
 from tests.devnet.driver import Opened, Plan
+from tests.devnet.settings import write_config
 from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 

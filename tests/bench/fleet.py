@@ -16,9 +16,10 @@ from typing import Self
 
 import psutil
 
-from tests.acceptance.daemon import Daemon, write_config
+from tests.acceptance.daemon import Daemon
 from tests.devnet.contract import Swap, Terms
 from tests.devnet.driver import Opened, Plan
+from tests.devnet.settings import write_config
 from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 

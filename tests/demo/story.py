@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.acceptance.daemon import Daemon, write_config
+from tests.acceptance.daemon import Daemon
 from tests.demo.evidence import Auditor, Evidence
 from tests.devnet.contract import Terms
 from tests.devnet.driver import Bad, Opened, Plan
+from tests.devnet.settings import write_config
 from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 

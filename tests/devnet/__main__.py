@@ -7,11 +7,13 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.devnet.driver import Plan
 from tests.devnet.errors import DevnetError
+from tests.devnet.settings import write_config
 from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 
@@ -38,7 +40,7 @@ def arguments() -> argparse.Namespace:
 
 
 def announce(told: dict[str, Any], options: argparse.Namespace) -> None:
-    """Prints where everything is."""
+    """Prints where everything is, and how to point the daemon at it."""
     if options.json_file:
         options.json_file.write_text(json.dumps(told, indent=2) + "\n")
     if options.json:
@@ -54,10 +56,9 @@ def announce(told: dict[str, Any], options: argparse.Namespace) -> None:
         print(f"miner {miner['uri']}")
         print(f"  hotkey and TAO  {miner['hotkey']}")
         print(f"  BTC             {miner['btc_address']}   wallet {miner['btc_wallet']}")
-    print(
-        "Point swap-miner at these: the chain's url, the contract's address, the Bitcoin url and wallet, and"
-    )
-    print("a miner's secret URI as its key. The keys are derived from the public development phrase.")
+    print("Settings for these miners are written; their keys come from the public development phrase:")
+    for command in ("check", "run", "status"):
+        print(f"  swap-miner {command} --config {told['config']}")
     print("Ctrl-C ends everything.", flush=True)
 
 
@@ -68,8 +69,8 @@ async def mine_on(devnet: Devnet, interval_s: float) -> None:
         await devnet.bitcoin.mine()
 
 
-async def live(options: argparse.Namespace) -> None:
-    """Runs the devnet until it is told to end."""
+async def live(options: argparse.Namespace, folder: Path) -> None:
+    """Runs the devnet until it is told to end; `folder` holds the daemon's settings meanwhile."""
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -83,7 +84,8 @@ async def live(options: argparse.Namespace) -> None:
     async with world as devnet:
         await devnet.chain.set_finality_lag(options.finality_lag)
         await devnet.chain.set_clock(options.block_time)
-        announce(devnet.describe(), options)
+        config = write_config(folder, devnet, lease_ttl_s=30)
+        announce({**devnet.describe(), "config": str(config)}, options)
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(ended.wait(), name="until-told-to-end")]
         if not options.no_bitcoin:
             tasks.append(
@@ -117,7 +119,8 @@ async def open_swaps(devnet: Devnet, options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(live(arguments()))
-    except DevnetError as exc:
-        sys.exit(f"devnet: {exc}")
+    with tempfile.TemporaryDirectory(prefix="swap-miner-devnet-") as made:
+        try:
+            asyncio.run(live(arguments(), Path(made)))
+        except DevnetError as exc:
+            sys.exit(f"devnet: {exc}")
