@@ -35,7 +35,12 @@ class Wanting:
 
 def by_deadline(sagas: Sequence[Saga]) -> list[Saga]:
     """Earliest deadline first; the lower swap id where deadlines agree."""
-    return sorted(sagas, key=lambda s: (s.swap.timeout_block, s.key.swap_id))
+    return sorted(sagas, key=deadline)
+
+
+def deadline(saga: Saga) -> tuple[int, int]:
+    """What sagas are put in order by: the deadline's block, then the swap id."""
+    return saga.swap.timeout_block, saga.key.swap_id
 
 
 def check_swap_cap(amount: int, caps: Caps) -> None:

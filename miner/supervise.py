@@ -14,7 +14,7 @@ import structlog
 from miner.errors import LeaseLost, MinerError, ReadFailed, StoreError
 from miner.lease import WATCH, LeaseKeeper
 from miner.model import Head, Lease
-from miner.ports import Clock, Heads, Node, RecoveryLog, Store, SwapContract, Tell
+from miner.ports import Clock, Heads, Node, RecoveryLog, Store, Tell
 from miner.settle import RoundReport, Settler
 from miner.sweep import SweepReconciler, write_recovery
 from miner.watch import FinalityViolation, Watcher
@@ -47,7 +47,6 @@ class Supervisor:
         self,
         *,
         node: Node,
-        contract: SwapContract,
         store: Store,
         watcher: Watcher,
         settler: Settler,
@@ -59,7 +58,6 @@ class Supervisor:
         pace: Pace,
     ) -> None:
         self._node = node
-        self._contract = contract
         self._store = store
         self._watcher = watcher
         self._settler = settler

@@ -158,7 +158,6 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: S
     sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, outside.miners))
     return Supervisor(
         node=outside.node,
-        contract=outside.contract,
         store=store,
         watcher=Watcher(outside.node, outside.contract, store, outside.miners),
         settler=Settler(desk),

@@ -258,7 +258,7 @@ class Payer:
 
     # after the pivot
 
-    async def resign(self, saga: Saga, this: Round) -> Saga | None:
+    async def resign(self, saga: Saga) -> Saga | None:
         """The bytes died unused: the payout again in its lane, or a filler where it is too late to pay."""
         desk, lane = self._desk, saga.payout
         if lane is None:

@@ -22,7 +22,7 @@ from miner.errors import (
     StaleSaga,
     StoreError,
 )
-from miner.inventory import Wanting, by_deadline
+from miner.inventory import Wanting, by_deadline, deadline
 from miner.model import Lane, RecoveryEntry, Saga, SagaPatch, Step
 from miner.ports import Heads
 from miner.saga import BEFORE_PIVOT, TABLE, Event, State
@@ -153,7 +153,7 @@ class Settler:
 
         await self._each(sagas, first, report)
         if wants:
-            reserved = await self._reserve(wants, sagas, report)
+            reserved = await self._reserve(wants, report)
             this.ids = _ids(reserved)
 
             async def second(saga: Saga) -> None:
@@ -161,12 +161,9 @@ class Settler:
 
             await self._each(reserved, second, report)
 
-    async def _reserve(
-        self, wants: Sequence[Wanting], sagas: Sequence[Saga], report: RoundReport
-    ) -> list[Saga]:
-        order = {s.key.swap_id: i for i, s in enumerate(by_deadline([w.saga for w in wants]))}
+    async def _reserve(self, wants: Sequence[Wanting], report: RoundReport) -> list[Saga]:
         reserved: list[Saga] = []
-        for want in sorted(wants, key=lambda w: order[w.saga.key.swap_id]):
+        for want in sorted(wants, key=lambda w: deadline(w.saga)):
             same = [w for w in wants if w.account == want.account and w.saga.dest is want.saga.dest]
 
             async def one(saga: Saga, want: Wanting = want, alone: bool = len(same) == 1) -> None:
@@ -269,7 +266,7 @@ class Settler:
             Do.ENTER: lambda: self._enter(saga, command, this),
             Do.VERIFY: lambda: payer.verify(saga, this),
             Do.PAY: lambda: payer.pay(saga, this),
-            Do.RESIGN_PAYOUT: lambda: payer.resign(saga, this),
+            Do.RESIGN_PAYOUT: lambda: payer.resign(saga),
             Do.CANCEL_PAYOUT: lambda: payer.cancel(saga),
             Do.LOCATE_IMPORTED: lambda: payer.adopt_imported(saga, this),
             Do.MARK: lambda: marker.mark(saga, this),

@@ -83,7 +83,7 @@ def check(conn: Connection, path: Path | None) -> None:
         return
     unclean = _left_open(path)
     if dialect.application_id(conn) != dialect.APPLICATION_ID:
-        _refuse_foreign(conn, path)
+        _refuse_foreign(path)
     dialect.use_wal(conn, path)
     size = path.stat().st_size
     if size <= (CHECK_UNCLEAN_BYTES if unclean else CHECK_ALWAYS_BYTES):
@@ -122,7 +122,7 @@ def _left_open(path: Path) -> bool:
     return False
 
 
-def _refuse_foreign(conn: Connection, path: Path) -> None:
+def _refuse_foreign(path: Path) -> None:
     raise StoreDamaged(
         f"{path} is a database, but no store of this program. Name another file in the configuration, "
         "or restore the store from its backup"

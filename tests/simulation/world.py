@@ -188,7 +188,6 @@ class World:
         self.keeper = SteppedKeeper(self.store, self.stage.clock, LEASE_S / 3)
         self.supervisor = SteppedSupervisor(
             node=self.node,
-            contract=self.contract,
             store=self.store,
             watcher=self.watcher,
             settler=self.settler,
