@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.proof.plugin import add_rows
+
 settings.register_profile("dev", deadline=None)
 # The same examples in every run, so that a red build is red again at home; no database of past failures.
 settings.register_profile(
@@ -20,6 +22,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 SUITES = frozenset({"unit", "conformance", "devnet", "acceptance", "simulation", "bench"})
 TESTS = Path(__file__).parent
 SETTLE_TURNS = 10  # loop turns for a closed transport to give its socket back
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Cases of the proof's matrices leave rows where a file for them is named."""
+    add_rows(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

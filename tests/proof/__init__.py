@@ -1,0 +1,1 @@
+"""The proof: what the matrices of hostile cases showed, as one table."""
