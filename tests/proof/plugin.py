@@ -22,7 +22,7 @@ def row_of(item: pytest.Function, report: pytest.TestReport) -> dict[str, Any] |
     mark = item.get_closest_marker("matrix")
     if mark is None:
         return None
-    named = dict(zip(("section", "ran_on"), mark.args, strict=False)) | mark.kwargs
+    named = {**dict(zip(("section", "ran_on"), mark.args, strict=False)), **mark.kwargs}
     return {
         "section": str(named["section"]),
         "ran_on": str(named["ran_on"]),
@@ -44,7 +44,7 @@ class Rows:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Iterator[None]:  # pluggy sends the report in and takes it as the generator's value
-        report: pytest.TestReport = yield  # type: ignore[misc,assignment]
+        report: pytest.TestReport = yield  # type: ignore[assignment]
         decisive = report.when == "call" or report.outcome == "failed"
         if decisive and isinstance(item, pytest.Function) and (row := row_of(item, report)) is not None:
             with self._file.open("a", encoding="utf-8") as out:
