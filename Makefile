@@ -8,10 +8,11 @@ PY := .venv/bin/python
 SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/simulation tests/bench)
 # A run with PYTEST_ARGS may be a part of the whole, so the core's coverage gate applies without them only.
 PYTEST_ARGS ?=
+PROOF_ARGS ?=
 GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: test-contracts help setup setup-python setup-devnet demo pictures devnet test lint format bench wheel lock clean
+.PHONY: proof test-contracts help setup setup-python setup-devnet demo pictures devnet test lint format bench wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -44,6 +45,10 @@ test: setup test-contracts ## run unit, conformance, devnet and acceptance tests
 	$(call say,test: $(notdir $(SUITES)))
 	@$(if $(strip $(PYTEST_ARGS)),echo 'test: PYTEST_ARGS is set: no coverage gate in this run')
 	@$(PY) -m pytest $(SUITES) $(GATE) $(PYTEST_ARGS)
+
+proof: setup ## run the whole matrix of hostile cases, and write PROOF.md (PROOF_ARGS: these tests only)
+	$(call say,proof)
+	@$(PY) -m tests.proof $(PROOF_ARGS)
 
 test-contracts: ## run the contract's own unit tests, where there is a cargo
 	$(call say,test: contract)
