@@ -36,11 +36,10 @@ def init(
 
     Example: swap-miner init /etc/swap-miner/config.toml
     """
-    from miner.config import example
+    from miner.config import write_example
 
     try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(example())
+        write_example(file)
     except FileExistsError:
         raise ConfigError(str(file), "exists already", "Name another file, or move this one away") from None
     except OSError as exc:

@@ -15,7 +15,7 @@ from miner.config.settings import (
     Settings,
     StoreSettings,
 )
-from miner.config.template import example
+from miner.config.template import example, write_example
 
 __all__ = [
     "DEFAULT_PATHS",
@@ -39,4 +39,5 @@ __all__ = [
     "settings_lines",
     "to_policy",
     "without_credentials",
+    "write_example",
 ]

@@ -66,7 +66,7 @@ def prepare(folder: Path, free_bytes: Callable[[Path], int] | None = None) -> No
         StoreUnavailable: It cannot be made or written, is on a network file system, or has no room.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(folder)
     except OSError as exc:
         raise StoreUnavailable(f"{folder}: the state folder cannot be made ({exc.strerror})") from exc
     mounts = Path("/proc/mounts")
@@ -79,6 +79,28 @@ def prepare(folder: Path, free_bytes: Callable[[Path], int] | None = None) -> No
         raise StoreUnavailable(
             f"{folder}: {free >> 20} MiB free, at least {MIN_FREE_BYTES >> 20} MiB are needed. Make room"
         )
+
+
+def sync(folder: Path) -> None:
+    """The names in a folder outlive a power cut.
+
+    Raises:
+        OSError: They may not.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder and those above it, each safe before anything is put in it."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync(folder.parent)
 
 
 def identity(path: Path) -> tuple[int, int]:

@@ -157,11 +157,7 @@ def _publish(draft: Path, path: Path) -> None:
         except PermissionError:  # a file system without hard links
             if not path.exists():
                 draft.rename(path)
-    handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    folder.sync(path.parent)
 
 
 def _fill(conn: Connection) -> None:
