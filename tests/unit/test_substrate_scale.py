@@ -67,3 +67,9 @@ def test_signers_are_those_of_the_usual_form() -> None:
     for other in (b"\x04" + signed[1:], b"\x84\x01" + signed[2:], signed[:20], b""):
         assert signer_of(compact(len(other)) + other) is None
     assert signer_of(b"") is None
+
+
+@pytest.mark.parametrize("data", ["0100", "02000000", "0300000000", "03ffffff3f", "070000004000"])
+def test_a_compact_that_is_longer_than_it_needs_to_be_is_refused(data: str) -> None:
+    with pytest.raises(ValueError, match="longer"):
+        read_compact(bytes.fromhex(data), 0)
