@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from miner.amounts import Chain
 from miner.chains.substrate import addresses
 from miner.chains.substrate.lanes import Lanes
 from miner.chains.substrate.node import SubstrateNode
 from miner.chains.substrate.payments import Payments, canonical_txid
-from miner.errors import ConfigError, InvariantBroken, Refused
+from miner.chains.substrate.spends import Spend, Spends
+from miner.errors import ConfigError, Discarded, InvariantBroken, Refused
 from miner.model import (
     AccountRow,
+    AttemptKind,
     Claim,
     Head,
     Lane,
@@ -23,19 +24,13 @@ from miner.model import (
     Pending,
     Replacement,
     Sighting,
+    SightingKind,
+    Since,
+    TakerEffect,
 )
 
 FILLER_MAX_FEE = 10_000_000
 """Most that a filler may cost, rao, tip included."""
-TOLD_NONCES = 20
-"""How many unexplained nonces are named; the rest is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class _SeenNonce:
-    base: int
-    nonce: int
-    height: int
 
 
 class TaoRail:
@@ -54,7 +49,7 @@ class TaoRail:
         self._lanes = lanes
         self._accounts = tuple(accounts)
         self._payments = Payments(node)
-        self._seen_nonces: dict[str, _SeenNonce] = {}
+        self._spends = Spends(node)
 
     @property
     def chain_id(self) -> str:
@@ -177,21 +172,37 @@ class TaoRail:
         """Look for the lane's attempts, and for whoever took its nonce. See `Lanes.locate`."""
         return await self._lanes.locate(lane)
 
-    async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
+    async def find_payout(
+        self, account: str, order: PayoutOrder, txid: str, near: int, not_before: int = 0
+    ) -> Sighting | None:
         """Look for another program's payout around a height; None when it could not be located."""
-        return await self._payments.find_payout(account, order, txid, near)
+        return await self._payments.find_payout(account, order, txid, near, not_before)
 
     async def may_have_paid(
-        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+        self, row: AccountRow, order: PayoutOrder, since: Since, slots: Collection[str]
     ) -> bool:
-        """Whether the account signed anything in finalised blocks since the swap began, before `row.base`.
+        """See `ports.Rail.may_have_paid`. What the node does not keep any more may have paid.
 
         Raises:
-            ReadFailed: Nothing was learned; also where the node has discarded that block's state.
+            ReadFailed: Nothing was learned; also while a transaction of no lane waits to be final.
         """
-        height = max((await self.tip()).height - age_blocks - 1, 1)
-        born = Head(height, await self._node.finalised_hash(height))
-        return (await self._node.account(row.account, born)).nonce < row.base
+        try:
+            spends = await self._spends.since(row.account, max(since.height - 1, 1), slots)
+        except Discarded:
+            return True
+        recipient = addresses.public_key(order.recipient)
+        return any(each.recipient == recipient for spend in spends for each in spend.moved)
+
+    async def payouts_since(self, order: PayoutOrder, since: Since) -> Sequence[Sighting]:
+        """See `ports.Rail.payouts_since`: by every extrinsic of the account since the swap's block.
+
+        Raises:
+            ReadFailed: Nothing was learned; also while a transaction waits to be final. `Discarded` where
+                the node does not keep the state of that time.
+        """
+        finalised = await self.tip()
+        spends = await self._spends.since(order.account, max(since.height - 1, 1), ())
+        return [seen for spend in spends if (seen := _given(spend, order, finalised)) is not None]
 
     async def _call(self, order: PayoutOrder) -> bytes:
         return (await self._node.blocks.runtime()).transfer(order.recipient, order.amount)
@@ -202,30 +213,21 @@ class TaoRail:
         """The account's finalised nonce."""
         return await self._lanes.nonce(account)
 
-    async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
-        """Finalised nonces since `row.base` that no lane explains, and whether the nonce went back."""
-        finalised = await self.tip()
-        nonce = (await self._node.account(row.account, finalised)).nonce
-        highest = self._remember(row, finalised, nonce)
-        if nonce < highest or (nonce < row.high_water and str(nonce) not in slots):
-            seen = max(highest, row.high_water)
-            return [f"nonce went back: {row.account} stands at {nonce} and stood at {seen}"]
-        own = set(slots)
-        strange = [each for each in range(row.base, nonce) if str(each) not in own]
-        words = [
-            f"nonce {each} of {row.account} was used by no lane of this store"
-            for each in strange[:TOLD_NONCES]
-        ]
-        if len(strange) > TOLD_NONCES:
-            words.append(f"and {len(strange) - TOLD_NONCES} more, up to nonce {strange[-1]}")
-        return words
+    async def unexplained(
+        self, row: AccountRow, slots: Collection[str], *, waiting: bool = True
+    ) -> Sequence[str]:
+        """Nonces since `row.base` that no lane explains, and whether the nonce went back. See `Spends`."""
+        return await self._spends.unexplained(row, slots, waiting)
 
-    def _remember(self, row: AccountRow, finalised: Head, nonce: int) -> int:
-        """The highest nonce known at or below this block; a person's new base starts afresh."""
-        seen = self._seen_nonces.get(row.account)
-        if seen is None or seen.base != row.base:
-            seen = _SeenNonce(row.base, row.base, 0)
-        if finalised.height >= seen.height:  # an endpoint that lags tells an older nonce in good faith
-            self._seen_nonces[row.account] = _SeenNonce(row.base, max(seen.nonce, nonce), finalised.height)
-            return seen.nonce
-        return row.base
+
+def _given(spend: Spend, order: PayoutOrder, at: Head) -> Sighting | None:
+    """What a final spend gave the order's recipient; None for nothing."""
+    recipient = addresses.public_key(order.recipient)
+    given = [(each.sender, each.amount) for each in spend.moved if each.recipient == recipient]
+    if not given:
+        return None
+    exact = given == [(addresses.public_key(order.account), order.amount)]
+    effect = TakerEffect.PAYS if exact else TakerEffect.AMBIGUOUS
+    return Sighting(
+        SightingKind.IN_BLOCK, at, spend.txid, spend.block, True, True, AttemptKind.PAYMENT, taker=effect
+    )

@@ -11,12 +11,12 @@ from tests.acceptance.harness import USERS, Stage
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
 
-MINERS = 12
+MINERS = 16
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage_session() -> AsyncIterator[Devnet]:
-    """One devnet with twelve miners and a single validator, which is quicker than three."""
+    """One devnet with sixteen miners and a single validator, which is quicker than three."""
     async with await Devnet.start(miners=MINERS, validators=1, users=USERS) as world:
         yield world
 

@@ -25,7 +25,7 @@ from miner.model import (
 )
 from miner.ports import Rail
 from tests.devnet.bitcoin import PASSWORD, USER, BitcoinNode, btc, sats
-from tests.devnet.bitcoin_proxy import CountingProxy
+from tests.devnet.fault_proxy import FaultProxy
 from tests.devnet.faults import Fault, FaultKind
 
 FINAL = 3
@@ -211,7 +211,7 @@ class BtcHarness:
     """`RailHarness` for Bitcoin. The rail has a proxy of its own, so that it can be cut off."""
 
     world: World
-    proxy: CountingProxy
+    proxy: FaultProxy
     rail: Rail
     account: str
 
@@ -221,7 +221,7 @@ class BtcHarness:
         for _ in range(6):
             await node.fund(world.address, 5_000_000)
         await world.rail.close()
-        proxy = CountingProxy(node.direct_url)
+        proxy = FaultProxy(node.direct_url)
         await proxy.start()
         made = cls(world, proxy, world.rail, world.address)
         made.rail = made.make_rail(RememberingRail)
@@ -279,7 +279,7 @@ class BtcHarness:
 
     async def reconnect(self) -> None:
         port = self.proxy.port
-        self.proxy = CountingProxy(self.world.node.direct_url)
+        self.proxy = FaultProxy(self.world.node.direct_url)
         await self.proxy.start(port)
 
     async def rival(self, lane: Lane, pays: int) -> str:

@@ -244,15 +244,23 @@ async def test_a_nonce_that_went_back_is_told(tao: TaoHarness) -> None:
     await tao.finalise()
     nonce = await tao.rail.baseline(tao.account)
     assert nonce == 1
-    row = row_of(lane, 0, 1)
+    row = replace(row_of(lane, 0, 1), seen=nonce, seen_at=(await tao.rail.tip()).height)
     assert await tao.rail.unexplained(row, {"0"}) == []
     await tao.chain.rpc("dev_setStorage", {"System": {"Account": [[[tao.account], {"nonce": 0}]]}})
     await tao.blocks(LAG + 1)
     (words,) = await tao.rail.unexplained(row, {"0"})
-    assert words.startswith("nonce went back")
+    assert words == f"nonce went back: {tao.account} stands at 0 and stood at 1"
     rail = await tao.new_rail()
-    (words,) = await rail.unexplained(row_of(lane, 1, 2), {"1"})
-    assert words.startswith("nonce went back"), "below the base, without memory"
+    assert await rail.unexplained(row, {"0"}) == [words], "after a restart too, by what the store has seen"
+
+
+async def test_a_view_that_ends_below_what_was_seen_teaches_nothing(tao: TaoHarness) -> None:
+    """An endpoint that lags tells an older nonce in good faith; that is no account that was emptied."""
+    lane = await open_lane(tao)
+    height = (await tao.rail.tip()).height
+    row = replace(row_of(lane, 0, 1), seen=1, seen_at=height + 1)
+    with pytest.raises(ReadFailed, match="behind"):
+        await tao.rail.unexplained(row, {"0"})
 
 
 async def test_open_lanes_are_awaited_and_strangers_counted(tao: TaoHarness) -> None:
@@ -264,8 +272,9 @@ async def test_open_lanes_are_awaited_and_strangers_counted(tao: TaoHarness) -> 
     await tao.finalise()
     words = await tao.rail.unexplained(row_of(lane, 0, 5), {"0"})
     assert len(words) == 21
-    assert "nonce 1 " in words[0]
-    assert "4 more" in words[-1]
+    assert words[0].startswith("nonce 5 ")
+    assert all("moved nothing" in each and "in block " in each for each in words[:20])
+    assert words[-1] == "and 4 older ones"
 
 
 async def test_what_the_node_has_discarded_is_not_unseen(tao: TaoHarness) -> None:
@@ -576,3 +585,27 @@ async def test_before_connect_nothing_is_known() -> None:
     assert node.best_height() == 0
     await node.close()
     await node.close()
+
+
+async def test_bytes_signed_before_a_runtime_upgrade_are_void_once_the_chain_says_so(tao: TaoHarness) -> None:
+    """The pool's word is a hint; the finalised block's runtime is asked before it is signed again."""
+    lane = await open_lane(tao)
+    await tao.chain.fault(
+        Fault("author_submitExtrinsic", FaultKind.REFUSE, count=1, code=1010, message="bad signature")
+    )
+    with pytest.raises(Refused) as told:
+        await tao.rail.broadcast(lane)
+    assert told.value.name == "bad_proof"
+    assert (await tao.rail.locate(lane)).kind is SightingKind.UNSEEN, "the pool was wrong: they are good"
+    await tao.blocks()
+    await tao.chain.upgrade()
+    await tao.blocks(LAG - 1)
+    assert (await tao.rail.locate(lane)).kind is SightingKind.UNSEEN, "the upgrade is not final"
+    await tao.blocks()
+    assert (await tao.rail.locate(lane)).kind is SightingKind.EXPIRED
+    order = PayoutOrder(lane.account, lane.recipient, lane.amount, MAX_FEE, 10_000)
+    again = with_attempt(lane, await tao.rail.resign(lane, order))
+    assert (await tao.rail.locate(again)).kind is SightingKind.UNSEEN
+    await tao.rail.broadcast(again)
+    await tao.blocks()
+    assert (await tao.rail.locate(again)).txid == again.latest.tx.txid

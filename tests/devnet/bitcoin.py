@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.devnet import paths
-from tests.devnet.bitcoin_proxy import CountingProxy
 from tests.devnet.errors import RpcRefused
+from tests.devnet.fault_proxy import FaultProxy
 from tests.devnet.process import Child
 from tests.devnet.rpc import JsonRpc
 
@@ -44,7 +44,7 @@ class BitcoinNode:
     def __init__(self, folder: tempfile.TemporaryDirectory[str], port: int, options: Sequence[str]) -> None:
         self.datadir = Path(folder.name)
         self.direct_url = f"http://127.0.0.1:{port}"
-        self.proxy = CountingProxy(self.direct_url)
+        self.proxy = FaultProxy(self.direct_url)
         self._folder = folder
         self._options = tuple(options)
         self._rpc = JsonRpc(self.direct_url, USER, PASSWORD)
@@ -84,10 +84,10 @@ class BitcoinNode:
         """The endpoint for what is under test, with its credentials."""
         return f"http://{USER}:{PASSWORD}@127.0.0.1:{self.proxy.port}"
 
-    async def _run(self) -> None:
+    async def _run(self, extra: Sequence[str] = ()) -> None:
         self._child, _ = await Child.start(
             "bitcoind",
-            [paths.bitcoind(), *self._options],
+            [paths.bitcoind(), *self._options, *extra],
             ready=lambda line: "init message: Done loading" in line,
         )
 
@@ -105,8 +105,8 @@ class BitcoinNode:
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
 
-    async def restart(self, *, kill: bool = False) -> None:
-        """Ends the node and starts it on the same data.
+    async def restart(self, *, kill: bool = False, extra: Sequence[str] = ()) -> None:
+        """Ends the node and starts it on the same data, with `extra` options until it is started again.
 
         With `kill` it ends as in a power cut: the mempool is lost. Its blocks are kept, by a flush before
         the end: a lone node has nobody to fetch them from again.
@@ -115,7 +115,7 @@ class BitcoinNode:
         if kill:
             await self.rpc("gettxoutsetinfo", "none")
         await (self._child.kill() if kill else self._child.stop())
-        await self._run()
+        await self._run(extra)
         for name in sorted(self._wallets):
             await self._load(name)
 

@@ -196,6 +196,20 @@ class ContractsChain:
         """Makes a known block the head, be it on an abandoned fork; answers its hash."""
         return str(await self.rpc("dev_setHead", block))
 
+    async def upgrade(self, *, transaction_version: int | None = None) -> int:
+        """Sets the same runtime under the next spec version, as `set_code` in the head block would.
+
+        The next block is the first that it executes. Bytes signed for the version before are a bad proof.
+
+        Args:
+            transaction_version: another transaction version; the same without it.
+
+        Returns:
+            The new spec version.
+        """
+        options = {} if transaction_version is None else {"transactionVersion": transaction_version}
+        return int((await self.rpc("devnet_upgrade", options))["specVersion"])
+
     async def keep_base(self) -> Heads:
         """Makes the head the block that `reset` goes back to."""
         await self.rpc("devnet_keepBase")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from tests.devnet import paths
@@ -13,10 +14,13 @@ def write_config(
     devnet: Devnet,
     *,
     miners: int | None = None,
+    only: Collection[int] | None = None,
     extra: str = "",
     lease_ttl_s: float = 3.0,
     tao_margin: int = 9,
     sweep_blocks: int = 10,
+    store_url: str | None = None,
+    standby: bool = False,
 ) -> Path:
     """Writes a config of `swap-miner` for the devnet's miners.
 
@@ -24,10 +28,13 @@ def write_config(
         folder: where to; the daemon's state goes to `folder/state`.
         devnet: the chains and miners.
         miners: how many of the miners; all without it.
+        only: which of the miners, by index; all without it.
         extra: TOML tables to add.
         lease_ttl_s: after how long another process takes over.
         tao_margin: contract blocks before the deadline from which no TAO payout is begun.
         sweep_blocks: finalised blocks between two sweeps.
+        store_url: a PostgreSQL database for the store.
+        standby: whether it waits while another works on that database.
 
     Returns:
         The file.
@@ -46,6 +53,7 @@ def write_config(
         f'path = "{folder / "state"}"',
         f"lease_ttl_s = {lease_ttl_s}",
         "busy_timeout_s = 1",
+        *([] if store_url is None else [f'url = "{store_url}"', f"standby = {str(standby).lower()}"]),
         "[log]",
         'level = "debug"',
         "[limits.tao]",
@@ -67,6 +75,8 @@ def write_config(
         ]
     lines.append(extra)
     for index, miner in enumerate(told["miners"][:miners]):
+        if only is not None and index not in only:
+            continue
         lines += [
             "[[miners]]",
             f'name = "miner-{index}"',

@@ -43,10 +43,27 @@ class Event:
     attributes: Any
 
 
+class Api(SubstrateInterface):  # type: ignore[misc]  # the library has no types
+    """The library's client of one runtime, whose types stay as they are when the version is another one.
+
+    The library itself would drop a contract's types then, and ask for the version before each call.
+    """
+
+    def init_runtime(self, block_hash: str | None = None, block_id: int | None = None) -> None:
+        """See the library; only the first time."""
+        if self.runtime_version is None:
+            super().init_runtime(block_hash=block_hash, block_id=block_id)
+
+    def follow_upgrades(self) -> None:
+        """What is signed from now on is for the version at the head."""
+        told = self.rpc_request("state_getRuntimeVersion", [])["result"]
+        self.runtime_version, self.transaction_version = told["specVersion"], told["transactionVersion"]
+
+
 class Substrate:
     """A connection of substrate-interface to the chain, free of faults and counting."""
 
-    def __init__(self, chain: ContractsChain, api: SubstrateInterface) -> None:
+    def __init__(self, chain: ContractsChain, api: Api) -> None:
         self.chain = chain
         self.api = api
         self._lock = asyncio.Lock()
@@ -55,8 +72,8 @@ class Substrate:
     async def connect(cls, chain: ContractsChain) -> Self:
         """Connects, and reads the runtime's metadata."""
 
-        def open_api() -> SubstrateInterface:
-            api = SubstrateInterface(url=chain.driver_url, ss58_format=42, type_registry=TYPE_REGISTRY)
+        def open_api() -> Api:
+            api = Api(url=chain.driver_url, ss58_format=42, type_registry=TYPE_REGISTRY)
             api.init_runtime()
             return api
 
@@ -94,6 +111,7 @@ class Substrate:
         mortality = {"period": era} if era else None
 
         def signed() -> GenericExtrinsic:
+            self.api.follow_upgrades()
             return self.api.create_signed_extrinsic(
                 call=call, keypair=key, era=mortality, nonce=nonce, tip=tip
             )

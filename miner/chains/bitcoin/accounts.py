@@ -9,7 +9,7 @@ from typing import Any
 from miner.chains.bitcoin.addresses import is_p2tr, is_p2wpkh, script_of
 from miner.chains.bitcoin.networks import Network
 from miner.chains.bitcoin.node import Node
-from miner.chains.bitcoin.rpc import WALLET_NOT_LOADED, RpcError, understanding
+from miner.chains.bitcoin.rpc import WALLET_NOT_LOADED, RpcError, understanding, whole
 from miner.errors import ConfigError, ReadFailed, Refused
 
 _WHERE = "bitcoin.accounts"
@@ -92,8 +92,8 @@ async def check_node(node: Node, network: Network) -> None:
     software = await node.rpc.read("getnetworkinfo")
     with understanding("the node's state"):
         chain, syncing = str(info["chain"]), bool(info["initialblockdownload"])
-        behind = int(info["headers"]) - int(info["blocks"])
-        version = int(software["version"])
+        behind = whole(info["headers"]) - whole(info["blocks"])
+        version = whole(software["version"])
     if genesis != network.genesis or chain != network.node_name:
         problem = f"{node.rpc!r} is of the network {chain!r}, wanted is {network.name!r}"
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Addresses to scripts and back to nothing: what may be paid, and how a transaction id is written.
+"""Addresses to scripts and back: what may be paid, and how a transaction id is written.
 
 Sources: BIP 13 and 16 (base58 versions), BIP 173 (bech32), BIP 350 (bech32m for witness version 1 and up),
 Bitcoin Core `policy.cpp` (`GetDustThreshold`).
@@ -41,6 +41,18 @@ def script_of(address: str, network: Network) -> bytes:
     if address.rpartition("1")[0].lower() in _PREFIXES:
         return _segwit_script(address, network)
     return _base58_script(address, network)
+
+
+def address_of(script: bytes, network: Network) -> str | None:
+    """The address that an output script pays; None for a script that no address stands for."""
+    if len(script) == 25 and script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
+        return str(base58.encode_check(bytes([network.p2pkh]) + script[3:23]))
+    if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
+        return str(base58.encode_check(bytes([network.p2sh]) + script[2:22]))
+    version = script[0] - 0x50 if script[:1] > b"\x50" else 0
+    if len(script) in (22, 34) and script[:1] in (b"\x00", b"\x51") and script[1] == len(script) - 2:
+        return str(bech32.encode(network.hrp, version, script[2:]))
+    return None
 
 
 def witness_program(address: str) -> tuple[str, int, bytes]:

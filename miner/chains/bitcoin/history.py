@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from miner.chains.bitcoin.accounts import Account, Accounts
-from miner.chains.bitcoin.addresses import canonical_txid, script_of
+from miner.chains.bitcoin.addresses import address_of, canonical_txid, script_of
 from miner.chains.bitcoin.networks import Network
 from miner.chains.bitcoin.node import Node
 from miner.chains.bitcoin.transactions import Outpoint, Tx
@@ -18,11 +18,14 @@ from miner.model import (
     PayoutOrder,
     Sighting,
     SightingKind,
+    Since,
     TakerEffect,
 )
 
 ADOPTED = "adopted:"
 """Prefix of the slot of a payout that was made outside and credited to a swap; its id follows."""
+_CLOCK_MS = 7_200_000
+"""How far a node's clock may be off, as far as its peers bear it."""
 _NEAR = 144
 """Blocks below the told height in which another program's payout is looked for."""
 _LISTINGS_KEPT = 2
@@ -105,7 +108,7 @@ class History:
             if ours := {slot for slot in (*map(str, tx.spends), f"{ADOPTED}{txid}") if slot in slots}:
                 by |= ours
             else:
-                words += await self._stray(account, tx, listing)
+                words += await self._stray(account, tx, listing, row.base)
         if not words:
             self._explained[key] = _Explained(listing.last, frozenset(by))
         return words
@@ -128,32 +131,32 @@ class History:
         listing.told_to.add(account.address)
         return listing
 
-    async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
+    async def find_payout(
+        self, account: str, order: PayoutOrder, txid: str, near: int, not_before: int = 0
+    ) -> Sighting | None:
         """See `Rail.find_payout`. Of several that fit, none is named: they may be other swaps' payouts."""
         ours = self._accounts.get(account)
         recipient = script_of(order.recipient, self._network)
         try:
             ids: Collection[str] = [canonical_txid(txid)]
         except Refused:
-            since = await self._block_at(max(near - _NEAR, 0))
+            since = await self._block_at(max(near - _NEAR, not_before - 1, 0))
             ids, _ = await self._node.wallet_spends(ours.wallet, since, self._final)
 
         async def look(head: Head) -> Sighting | None:
-            found = [
-                seen for one in sorted(ids) if (seen := await self._fits(ours, one, recipient, order, head))
-            ]
+            fitting = [await self._fits(ours, one, recipient, order, head) for one in sorted(ids)]
+            found = [seen for seen in fitting if seen and seen.block and seen.block.height >= not_before]
             return found[0] if len(found) == 1 else None
 
         return await self._node.steady(look)
 
     async def may_have_paid(
-        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+        self, row: AccountRow, order: PayoutOrder, since: Since, slots: Collection[str]
     ) -> bool:
         """See `Rail.may_have_paid`: whether a spend by no lane of ours pays the order's recipient at all."""
         account = self._accounts.get(row.account)
         recipient = script_of(order.recipient, self._network)
-        since = await self._block_at(max((await self._node.head()).height - age_blocks - _NEAR, 0))
-        ids, _ = await self._node.wallet_spends(account.wallet, since, self._final)
+        ids, _ = await self._node.wallet_spends(account.wallet, await self._before(since), self._final)
         for txid in sorted(ids):
             told = await self._node.wallet_tx(account.wallet, txid)
             if told is None:
@@ -167,6 +170,55 @@ class History:
             if told.tx.effect(recipient, order.amount) is not TakerEffect.PAYS_NOTHING:
                 return True
         return False
+
+    async def payouts_since(self, order: PayoutOrder, since: Since) -> Sequence[Sighting]:
+        """See `Rail.payouts_since`. The wallet knows when it made a transaction, by the node's own clock.
+
+        What it knew of before the swap began is another's payout, or its clock is wrong: told within two
+        hours, as far as a clock may be off, and left out beyond.
+        """
+        account = self._accounts.get(order.account)
+        recipient = script_of(order.recipient, self._network)
+        block = await self._before(since)
+
+        async def look(head: Head) -> list[Sighting]:
+            ids, _ = await self._node.wallet_spends(account.wallet, block, self._final)
+            told = [await self._given(account, each, recipient, order, head) for each in sorted(ids)]
+            return [
+                seen if at_ms >= since.at_ms else replace(seen, taker=TakerEffect.AMBIGUOUS)
+                for seen, at_ms in filter(None, told)
+                if at_ms >= since.at_ms - _CLOCK_MS
+            ]
+
+        return await self._node.steady(look)
+
+    async def _before(self, since: Since) -> str:
+        """A block that is older than the swap, whatever the pace of the two chains."""
+        return await self._block_at(max((await self._node.head()).height - since.age_blocks - _NEAR, 0))
+
+    async def _given(
+        self, account: Account, txid: str, recipient: bytes, order: PayoutOrder, head: Head
+    ) -> tuple[Sighting, int] | None:
+        """What a transaction of the wallet gives the recipient, and since when the wallet knows it."""
+        told = await self._node.wallet_tx(account.wallet, txid)
+        if told is None:
+            raise ReadFailed(f"transaction {txid}", "the wallet listed it and does not know it")
+        effect = told.tx.effect(recipient, order.amount)
+        if told.confirmations < 0 or told.abandoned or effect is TakerEffect.PAYS_NOTHING:
+            return None
+
+        async def read(of: str) -> Tx | None:
+            origin = await self._node.wallet_tx(account.wallet, of)
+            return None if origin is None else origin.tx
+
+        if not [spent async for spent in _own_coins(account, told.tx, read)]:
+            effect = TakerEffect.AMBIGUOUS  # another address of the wallet paid
+        mined = told.block is not None and await self._node.active(told.block)
+        final = mined and told.block is not None and head.height - told.block.height + 1 >= self._final
+        kind = SightingKind.IN_BLOCK if mined else SightingKind.IN_POOL
+        block = told.block if mined else None
+        seen = Sighting(kind, head, txid, block, final, mined, AttemptKind.PAYMENT, taker=effect)
+        return seen, told.received_ms
 
     async def _fits(
         self, account: Account, txid: str, recipient: bytes, order: PayoutOrder, head: Head
@@ -197,14 +249,26 @@ class History:
             raise ReadFailed(f"transaction {txid}", f"wallet {account.wallet} listed it and does not know it")
         return tx
 
-    async def _stray(self, account: Account, tx: Tx, listing: _Listing) -> Sequence[str]:
+    async def _stray(self, account: Account, tx: Tx, listing: _Listing, base: int) -> Sequence[str]:
+        """A spend by no lane, in words; none where accounting had not begun: a later look lists it again."""
         own = [spent async for spent in _own_coins(account, tx, listing.tx)]
         if not own:
             return []
         told = await self._node.wallet_tx(account.wallet, tx.txid)
         block = told.block if told is not None else None
+        if block is not None and block.height <= base:
+            return []
         where = f"in block {block.height}" if block is not None else "unconfirmed"
-        return [f"{tx.txid} ({where}) spends {spent} of {account.address}, and no lane does" for spent in own]
+        others = [(script, sat) for script, sat in tx.pays if script != account.script]
+        given = ", ".join(f"{sat} sat to {self._named(script)}" for script, sat in others) or "nobody else"
+        return [
+            f"{tx.txid} ({where}) spends {spent} of {account.address}, and no lane does: it pays {given}"
+            for spent in own
+        ]
+
+    def _named(self, script: bytes) -> str:
+        """The address that a script pays; the script itself where none is."""
+        return address_of(script, self._network) or f"script {script.hex()}"
 
     async def _block_at(self, height: int) -> str:
         return await self._node.hash_at(height) or (await self._node.head()).hash

@@ -6,6 +6,8 @@ from decimal import ROUND_CEILING, Decimal
 
 SAT = 10**8
 """Satoshi in one BTC."""
+LARGEST_EXPONENT = 12
+"""No amount and no rate of a node has more digits before the point; more would be a number without end."""
 
 
 def btc(sat: int) -> str:
@@ -48,6 +50,6 @@ def _decimal(number: object) -> Decimal:
     if isinstance(number, bool) or not isinstance(number, Decimal | int):
         raise ValueError(f"{str(number)[:40]!r} is no number")
     value = Decimal(number)
-    if not value.is_finite():
+    if not value.is_finite() or value.adjusted() > LARGEST_EXPONENT:
         raise ValueError(f"{str(number)[:40]!r} is no number")
     return value

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from miner.chains.bitcoin.fees import FeePolicy, PoolEntry
 from miner.chains.bitcoin.money import sat_per_kvb, sats
-from miner.chains.bitcoin.rpc import BitcoinRpc, RpcError, understanding
+from miner.chains.bitcoin.rpc import BitcoinRpc, RpcError, understanding, whole
 from miner.chains.bitcoin.transactions import Coin, Outpoint, Tx, block_hash_of, read_tx
 from miner.errors import ReadFailed
 from miner.model import Head
 from miner.ports import Clock
 
+_HASH: Final = re.compile("[0-9a-f]{64}", re.ASCII)
 NOT_FOUND: Final = -5
 _OUT_OF_RANGE: Final = -8
 _STEADY_TRIES: Final = 4
@@ -32,6 +34,7 @@ class WalletTx:
         confirmations: Above 0: in the active chain; 0: in no block; below 0: a rival is, that deep.
         abandoned: Whether the operator gave it up.
         conflicts: Ids of others that spend the same coins.
+        received_ms: When the wallet first knew of it, by the node's clock.
     """
 
     tx: Tx
@@ -39,6 +42,7 @@ class WalletTx:
     confirmations: int
     abandoned: bool
     conflicts: tuple[str, ...]
+    received_ms: int = 0
 
 
 class Node:
@@ -95,7 +99,7 @@ class Node:
         if (height := self._heights.get(block_hash)) is None:
             told = await self.rpc.read("getblockheader", block_hash)
             with understanding(f"block {block_hash}"):
-                height = int(told["height"])
+                height = _not_negative(told["height"])
             self._remember(block_hash, height)
         return Head(height, block_hash)
 
@@ -143,7 +147,7 @@ class Node:
         asked = [{"txid": outpoint.txid, "vout": outpoint.vout} for outpoint in wanted]
         told = await self.rpc.read("gettxspendingprevout", asked)
         with understanding("the mempool"):
-            by = {Outpoint(_hash(e["txid"]), int(e["vout"])): e.get("spendingtxid") for e in told}
+            by = {Outpoint(_hash(e["txid"]), whole(e["vout"])): e.get("spendingtxid") for e in told}
             return {one: _hash(txid) for one in wanted if (txid := by[one]) is not None}
 
     async def pool_entry(self, txid: str) -> PoolEntry | None:
@@ -156,7 +160,7 @@ class Node:
             raise
         with understanding(f"mempool entry {txid}"):
             fees = told["fees"]
-            return PoolEntry(txid, int(told["vsize"]), sats(fees["modified"]), sats(fees["descendant"]))
+            return PoolEntry(txid, whole(told["vsize"]), sats(fees["modified"]), sats(fees["descendant"]))
 
     async def increment(self) -> int:
         """The node's `incrementalrelayfee`, sat/kvB."""
@@ -220,7 +224,9 @@ class Node:
             ids = frozenset(
                 _hash(entry["txid"])
                 for entry in told["transactions"]
-                if entry["category"] == "send" and int(entry["confirmations"]) >= 0 and not entry["abandoned"]
+                if entry["category"] == "send"
+                and whole(entry["confirmations"]) >= 0
+                and not entry["abandoned"]
             )
             return ids, _hash(told["lastblock"])
 
@@ -255,9 +261,15 @@ class Node:
 
 
 def _hash(told: object) -> str:
-    if not isinstance(told, str) or len(told) != 64:
+    if not isinstance(told, str) or _HASH.fullmatch(told) is None:
         raise ValueError(f"{str(told)[:80]!r} is no hash")
     return told
+
+
+def _not_negative(told: object) -> int:
+    if (number := whole(told)) < 0:
+        raise ValueError(f"{number} is below zero")
+    return number
 
 
 def _mapping(told: object, txid: str) -> Mapping[str, Any]:
@@ -267,17 +279,18 @@ def _mapping(told: object, txid: str) -> Mapping[str, Any]:
 
 
 def _coin(told: Mapping[str, Any]) -> Coin:
-    outpoint = Outpoint(_hash(told["txid"]), int(told["vout"]))
+    outpoint = Outpoint(_hash(told["txid"]), whole(told["vout"]))
     return Coin(
-        outpoint, sats(told["amount"]), bytes.fromhex(told["scriptPubKey"]), int(told["confirmations"])
+        outpoint, sats(told["amount"]), bytes.fromhex(told["scriptPubKey"]), whole(told["confirmations"])
     )
 
 
 def _wallet_tx(told: Mapping[str, Any]) -> WalletTx:
     return WalletTx(
         read_tx(bytes.fromhex(told["hex"])),
-        Head(int(told["blockheight"]), _hash(told["blockhash"])) if "blockhash" in told else None,
-        int(told["confirmations"]),
+        Head(_not_negative(told["blockheight"]), _hash(told["blockhash"])) if "blockhash" in told else None,
+        whole(told["confirmations"]),
         any(entry.get("abandoned", False) for entry in told["details"]),
         tuple(_hash(txid) for txid in told["walletconflicts"]),
+        whole(told["timereceived"]) * 1000,
     )

@@ -11,7 +11,7 @@ from miner.chains.bitcoin.addresses import canonical_txid, script_of
 from miner.chains.bitcoin.money import sats
 from miner.chains.bitcoin.networks import Network
 from miner.chains.bitcoin.node import Node
-from miner.chains.bitcoin.rpc import understanding
+from miner.chains.bitcoin.rpc import understanding, whole
 from miner.errors import ReadFailed, Refused
 from miner.model import Head, Payment, PaymentClaim, Pending
 
@@ -63,7 +63,7 @@ class Payments:
         if isinstance(found, Pending):
             return found
         with understanding(f"payment {txid}"):
-            depth = int(found.told["confirmations"])
+            depth = whole(found.told["confirmations"])
             refusal = _judge(found.told, sender, recipient, claim)
             amount = _received(found.told, recipient)
         if depth < claim.confirmations:
@@ -127,7 +127,7 @@ def _judge(told: Mapping[str, Any], sender: bytes, recipient: bytes, claim: Paym
         return Refused("payment", "wrong_recipient", "nothing is paid to our address")
     if amount < claim.amount:
         return Refused("payment", "wrong_amount", f"{amount} sat of {claim.amount}")
-    if int(told["blocktime"]) * 1000 < claim.not_before_ms:
+    if whole(told["blocktime"]) * 1000 < claim.not_before_ms:
         return Refused("payment", "too_old", f"its block is of {told['blocktime']} s")
     return None
 

@@ -33,6 +33,7 @@ from miner.model import (
     Pending,
     Replacement,
     Sighting,
+    Since,
 )
 from miner.ports import Clock
 
@@ -95,7 +96,7 @@ class BitcoinRail:
         self.chain_id = network.chain_id
         self._network = network
         self._rpc = rpc
-        self._checked = False
+        self._checked_at: int | None = None
         self._connecting = asyncio.Lock()
         self._accounts = Accounts(accounts, network)
         self._node = node = Node(rpc, clock, tip_ttl_s)
@@ -118,15 +119,19 @@ class BitcoinRail:
             ConfigError: Something is configured wrong; says what to do.
             ReadFailed: The node did not answer, or is catching up; may be called again.
         """
+        losses = self._rpc.losses
         await check_node(self._node, self._network)
         for account in self._accounts:
             await check_account(self._node, account)
-        self._checked = True
+        self._checked_at = losses
 
     async def _ready(self) -> None:
-        """Nothing is believed of a node, or given to it, before it was checked; a late one is checked now."""
+        """Nothing is believed of a node, or given to it, before it was checked; a late one is checked now.
+
+        After each loss it is checked again: behind the same address there may be another node.
+        """
         async with self._connecting:
-            if not self._checked:
+            if self._checked_at != self._rpc.losses:
                 await self.connect()
 
     async def close(self) -> None:
@@ -244,24 +249,33 @@ class BitcoinRail:
         await self._ready()
         return await self._sightings.locate(lane)
 
-    async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
+    async def find_payout(
+        self, account: str, order: PayoutOrder, txid: str, near: int, not_before: int = 0
+    ) -> Sighting | None:
         """See `Rail.find_payout`."""
         await self._ready()
-        return await self._history.find_payout(account, order, txid, near)
+        return await self._history.find_payout(account, order, txid, near, not_before)
 
     async def may_have_paid(
-        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+        self, row: AccountRow, order: PayoutOrder, since: Since, slots: Collection[str]
     ) -> bool:
         """See `Rail.may_have_paid`; unconfirmed payments count."""
         await self._ready()
-        return await self._history.may_have_paid(row, order, age_blocks, slots)
+        return await self._history.may_have_paid(row, order, since, slots)
+
+    async def payouts_since(self, order: PayoutOrder, since: Since) -> Sequence[Sighting]:
+        """See `Rail.payouts_since`: by the wallet's own history, unconfirmed transactions too."""
+        await self._ready()
+        return await self._history.payouts_since(order, since)
 
     async def baseline(self, account: str) -> int:
         """See `Rail.baseline`: the best height, whatever the account."""
         await self._ready()
         return (await self._node.head()).height
 
-    async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
-        """See `Rail.unexplained`."""
+    async def unexplained(
+        self, row: AccountRow, slots: Collection[str], *, waiting: bool = True
+    ) -> Sequence[str]:
+        """See `Rail.unexplained`. A wallet lists what waits at no further cost."""
         await self._ready()
         return await self._history.unexplained(row, slots)

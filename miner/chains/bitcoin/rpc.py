@@ -23,6 +23,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from miner.chains.asking import BUSY, UNREADABLE, retry_after_s
+from miner.chains.bitcoin.patience import Patience
 from miner.errors import ConfigError, NotSent, OutcomeUnknown, ReadFailed
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 _KEEPALIVE_S: Final = 15
 """Below the node's own idle limit (`rpcservertimeout`, 30 s): no request meets a closing connection."""
 _CONNECT_S: Final = 5
+MAX_REPLY: Final = 64 * 1024 * 1024
+"""Largest reply, bytes: a full block in hex is below 9 MB, a wallet's long history is some more."""
 WARMING_UP: Final = -28
 WALLET_NOT_LOADED: Final = -18
 WALLET_LOCKED: Final = -13
@@ -63,6 +67,10 @@ class _NoEntry(_Unsent):
     """The credentials were refused or could not be read."""
 
 
+class _LeftAlone(_Unsent):
+    """It was not asked at all, or asked not to be asked again so soon."""
+
+
 class _Unanswered(Exception):
     """The request may have had its effect."""
 
@@ -76,7 +84,7 @@ def understanding(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
+    except UNREADABLE as exc:
         raise ReadFailed(what, f"the node's reply does not read ({type(exc).__name__}: {exc})") from exc
 
 
@@ -127,6 +135,7 @@ class BitcoinRpc:
         self._sleep = sleep
         self._ids = itertools.count(1)
         self._session: aiohttp.ClientSession | None = None
+        self._patience = Patience(self._knock, sleep)
 
     def __repr__(self) -> str:
         return f"BitcoinRpc({self._url})"
@@ -147,7 +156,8 @@ class BitcoinRpc:
             sleep=self._sleep,
             stop=stop_after_attempt(self._read_attempts),
             wait=wait_random_exponential(multiplier=0.1, max=2),
-            retry=retry_if_exception_type((_Unsent, _Unanswered)) & retry_if_not_exception_type(_NoEntry),
+            retry=retry_if_exception_type((_Unsent, _Unanswered))
+            & retry_if_not_exception_type((_NoEntry, _LeftAlone)),
             reraise=True,
         )
         try:
@@ -172,6 +182,7 @@ class BitcoinRpc:
 
     async def close(self) -> None:
         """Close every connection; idempotent."""
+        await self._patience.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -179,6 +190,8 @@ class BitcoinRpc:
     async def _exchange(self, method: str, params: tuple[object, ...], wallet: str | None) -> Any:
         call_id = next(self._ids)
         async with self._gate:
+            if why := self._patience.why_not():
+                raise _LeftAlone(why)
             for fresh in (False, True):
                 auth = await self._credentials(fresh)
                 status, body = await self._post(auth, call_id, method, params, wallet)
@@ -186,9 +199,24 @@ class BitcoinRpc:
                     break
             else:
                 raise _NoEntry(f"it refuses the credentials{self._where()}; compare them with the node's")
-        if status == 503:
-            raise _Unsent("its queue of requests is full")
+        if status in BUSY:
+            raise (
+                _LeftAlone("it has too many requests") if self._patience.why_not() else _Unsent("it is busy")
+            )
         return _result(call_id, method, status, body)
+
+    async def _knock(self) -> bool:
+        """Whether the node answers something that costs it nothing, be it an error."""
+        try:
+            await self._post(await self._credentials(False), next(self._ids), "uptime", (), None)
+        except (_Unsent, _Unanswered):
+            return False
+        return True
+
+    @property
+    def losses(self) -> int:
+        """How often no answer came: after each, the endpoint may lead to another node."""
+        return self._patience.losses
 
     async def _credentials(self, fresh: bool) -> str:
         """The `Authorization` header. A node that starts anew writes a new cookie."""
@@ -218,13 +246,19 @@ class BitcoinRpc:
         self.requests[method] += 1
         try:
             async with self._opened().post(
-                self._url + path, json=request, headers={"Authorization": auth}
+                self._url + path, json=request, headers={"Authorization": auth}, allow_redirects=False
             ) as reply:
-                return reply.status, await reply.read()
+                if reply.status in BUSY and (wait_s := retry_after_s(reply.headers)):
+                    self._patience.leave_alone(wait_s)
+                body = await _read_whole(reply)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            self._patience.lost(hung=False)
             raise _Unsent(f"no connection to {self._url}") from exc
-        except (aiohttp.ClientError, TimeoutError) as exc:
+        except (aiohttp.ClientError, OSError) as exc:  # a timeout is one of these
+            self._patience.lost(hung=isinstance(exc, TimeoutError))
             raise _Unanswered(f"no answer ({type(exc).__name__})") from exc
+        self._patience.answered()
+        return reply.status, body
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -233,12 +267,34 @@ class BitcoinRpc:
         return self._session
 
 
+def whole(told: object) -> int:
+    """A whole number of a reply.
+
+    Raises:
+        ValueError: It is none: a fraction, a text, a truth value.
+    """
+    if not isinstance(told, int) or isinstance(told, bool):
+        raise ValueError(f"{str(told)[:80]!r} is no whole number")
+    return told
+
+
+async def _read_whole(reply: aiohttp.ClientResponse) -> bytes:
+    parts, size = [], 0
+    async for part in reply.content.iter_chunked(2**18):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_REPLY:
+            reply.close()
+            raise aiohttp.ClientPayloadError("the reply is too long")
+    return b"".join(parts)
+
+
 def _result(call_id: int, method: str, status: int, body: bytes) -> Any:
     try:
         reply = json.loads(body, parse_float=Decimal)
         error, result = reply["error"], reply["result"]
-        code, message = (int(error["code"]), str(error["message"])) if error is not None else (0, "")
-    except (ValueError, KeyError, TypeError) as exc:
+        code, message = (whole(error["code"]), str(error["message"])) if error is not None else (0, "")
+    except UNREADABLE as exc:
         raise _Unanswered(f"its reply (status {status}) does not read") from exc
     if reply.get("id") != call_id:
         raise _Unanswered("its reply is to another request")

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from miner.chains.asking import UNREADABLE
 from miner.chains.substrate.cache import Shared
-from miner.chains.substrate.endpoints import Endpoints
+from miner.chains.substrate.endpoints import UNKNOWN_METHOD, Endpoints
 from miner.chains.substrate.events import BadEvents, BlockEvents
 from miner.chains.substrate.link import Version
 from miner.chains.substrate.rpc import RpcError
 from miner.chains.substrate.runtime import Runtime, metadata_of
-from miner.chains.substrate.scale import blake2_256, from_hex, read_compact, to_hex
+from miner.chains.substrate.scale import (
+    blake2_256,
+    from_hex,
+    hash_from,
+    number_from,
+    read_compact,
+    to_hex,
+)
 from miner.errors import ReadFailed
 from miner.model import Head
 
@@ -23,7 +30,6 @@ BODIES_KEPT = 256
 STATES_KEPT = 64
 RUNTIMES_KEPT = 3
 _SIGNED = 0x84
-_UNKNOWN_METHOD = (-32601, -32602, -32600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,12 @@ class Body:
     txids: tuple[str, ...]
     index: Mapping[str, int]
     signers: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    height: int
+    parent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +99,8 @@ class Blocks:
         header, extrinsics = await self._fetch(block_hash)
         txids = tuple(to_hex(blake2_256(each)) for each in extrinsics)
         return Body(
-            Head(int(header["number"], 16), block_hash),
-            str(header["parentHash"]),
+            Head(header.height, block_hash),
+            header.parent,
             txids,
             {txid: index for index, txid in reversed(list(enumerate(txids)))},
             tuple(signer_of(each) for each in extrinsics),
@@ -105,15 +117,16 @@ class Blocks:
             raise ReadFailed(f"extrinsic {index} of block {block_hash}", "the block changed under its hash")
         return extrinsics[index]
 
-    async def _fetch(self, block_hash: str) -> tuple[dict[str, Any], list[bytes]]:
+    async def _fetch(self, block_hash: str) -> tuple[_Place, list[bytes]]:
         what = f"block {block_hash}"
         told = await self._endpoints.read(what, "chain_getBlock", [block_hash], archive=True)
         if told is None:
             raise ReadFailed(what, "the node does not have it")
         try:
-            block = told["block"]
-            return block["header"], [from_hex(each) for each in block["extrinsics"]]
-        except (KeyError, TypeError, ValueError) as exc:
+            header, extrinsics = told["block"]["header"], told["block"]["extrinsics"]
+            place = _Place(number_from(header["number"]), hash_from(header["parentHash"]))
+            return place, [from_hex(each) for each in extrinsics]
+        except UNREADABLE as exc:
             raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
 
     # states
@@ -135,15 +148,15 @@ class Blocks:
             runtime.storage_key("System", "LastRuntimeUpgrade"),
         ]
         events, now, parent, upgrade = await self.values(f"block {block_hash}", keys, block_hash)
-        if now is None or parent is None:
+        if now is None or parent is None or len(parent) != 32 or len(now) != 8:
             raise ReadFailed(
                 f"block {block_hash}", "it has no timestamp or parent: a genesis, or no such state"
             )
         parent_hash = to_hex(parent)
         if upgrade is not None:
-            spec, _ = read_compact(upgrade, 0)  # what executed this block
-            self._executed = max(self._executed, spec)
+            spec = _spec_of(upgrade, block_hash)  # what executed this block
             runtime = await self._runtime(spec, None, parent_hash)
+            self._executed = max(self._executed, spec)
         try:
             return State(parent_hash, int.from_bytes(now, "little"), runtime.events.read(events or b""))
         except BadEvents as exc:
@@ -162,10 +175,10 @@ class Blocks:
                 )
                 found = {str(key): value for changes in told for key, value in changes["changes"]}
                 return [None if found[key] is None else from_hex(found[key]) for key in keys]
-            except (KeyError, TypeError, ValueError) as exc:
+            except UNREADABLE as exc:
                 raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
             except ReadFailed as exc:
-                if not (isinstance(exc.__cause__, RpcError) and exc.__cause__.code in _UNKNOWN_METHOD):
+                if not (isinstance(exc.__cause__, RpcError) and exc.__cause__.code in UNKNOWN_METHOD):
                     raise
                 self._together = False
         return [await self._value(what, key, at) for key in keys]
@@ -174,7 +187,7 @@ class Blocks:
         told = await self._endpoints.read(what, "state_getStorage", [key, at], archive=True)
         try:
             return None if told is None else from_hex(told)
-        except (AttributeError, ValueError) as exc:
+        except UNREADABLE as exc:
             raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
 
     # runtimes
@@ -205,7 +218,7 @@ class Blocks:
         told = await self._endpoints.read(what, "state_getRuntimeVersion", [at])
         try:
             return Version(int(told["specVersion"]), int(told["transactionVersion"]))
-        except (KeyError, TypeError, ValueError) as exc:
+        except UNREADABLE as exc:
             raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
 
     async def _runtime(self, spec: int, transaction: int | None, at: str) -> Runtime:
@@ -219,9 +232,16 @@ class Blocks:
             raw = metadata_of(from_hex(await self._endpoints.read(what, "state_call", call, archive=True)))
             if raw is None:
                 raw = from_hex(await self._endpoints.read(what, "state_getMetadata", [at], archive=True))
-        except (AttributeError, IndexError, ValueError) as exc:
+        except UNREADABLE as exc:
             raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
         return Runtime.load(raw, spec, transaction)
+
+
+def _spec_of(upgrade: bytes, block_hash: str) -> int:
+    try:
+        return read_compact(upgrade, 0)[0]
+    except (IndexError, ValueError) as exc:
+        raise ReadFailed(f"block {block_hash}", "its last runtime upgrade does not read") from exc
 
 
 def signer_of(extrinsic: bytes) -> bytes | None:
@@ -230,6 +250,6 @@ def signer_of(extrinsic: bytes) -> bytes | None:
         _, pos = read_compact(extrinsic, 0)
         if extrinsic[pos] != _SIGNED or extrinsic[pos + 1] != 0 or len(extrinsic) < pos + 34:
             return None
-    except IndexError:
+    except (IndexError, ValueError):
         return None
     return extrinsic[pos + 2 : pos + 34]

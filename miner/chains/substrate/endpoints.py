@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aiohttp
+import structlog
 
 from miner.chains.substrate.link import Limits, Link, Version
 from miner.chains.substrate.rpc import Lost, RpcError
@@ -15,6 +17,10 @@ from miner.errors import Discarded, NotSent, OutcomeUnknown, ReadFailed
 from miner.model import Head
 from miner.ports import Clock, Heads
 
+log = structlog.get_logger("chains")
+
+UNKNOWN_METHOD = (-32601, -32602, -32600)
+"""Codes of a request that no node of this kind understands: another one would say the same."""
 _NOT_KEPT = ("already discarded", "unknownblock", "unknown block", "was not found", "header was not found")
 
 
@@ -50,10 +56,13 @@ class Endpoints:
         self._archives = [
             Link(url, limits, clock, self._on_change) for url in archive_urls if url not in urls
         ]
+        for link in self._links:
+            link.compare_at = partial(self._compare_at, link)
         self._active = self._links[0]
         self._http: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
+        self._differing: frozenset[str] = frozenset()
 
     async def connect(self) -> None:
         """Connect to every endpoint, and use the first one in order that answers for the genesis.
@@ -87,8 +96,16 @@ class Endpoints:
 
     def _keep(self, http: aiohttp.ClientSession, links: Sequence[Link]) -> None:
         for link in links:
-            keeping = link.keep(http, self._wrong_genesis)
+            keeping = self._keep_one(http, link)
             self._tasks.append(asyncio.create_task(keeping, name=f"substrate-{link.url}"))
+
+    async def _keep_one(self, http: aiohttp.ClientSession, link: Link) -> None:
+        """The others come after the preferred one was tried: they are compared with it as they connect."""
+        if link in self._links[1:]:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.connect_s):
+                    await self._links[0].tried.wait()
+        await link.keep(http, self._wrong_genesis)
 
     def _wrong_genesis(self, told: str) -> str | None:
         self.genesis = self.genesis or told
@@ -102,13 +119,42 @@ class Endpoints:
     def _on_change(self, link: Link) -> None:
         if link in self._links and link is not self._active and link.ready and self._is_better(link):
             self._active = link
+        self._tell_differing()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     def _is_better(self, link: Link) -> bool:
         if not self._active.ready or self._active.best is None or link.best is None:
             return True
+        if self._differs(link):
+            return False
         return link.best.head.height >= self._active.best.head.height + self._limits.behind_blocks
+
+    def _differs(self, link: Link) -> bool:
+        """Whether it has another finalised block than the endpoint in use, at a height that both told.
+
+        Then one of them lies, or is on a chain that is not final: the one in use is kept while it answers.
+        """
+        ours = self._active.finalised_at
+        return link is not self._active and any(
+            ours.get(height, told) != told for height, told in link.finalised_at.items()
+        )
+
+    def _compare_at(self, link: Link) -> int | None:
+        """Where an endpoint that connects is compared with the one in use."""
+        used = self._active.finalised
+        return None if link is self._active or not self._active.ready or used is None else used.head.height
+
+    def _tell_differing(self) -> None:
+        differing = frozenset(link.url for link in self._links if link.ready and self._differs(link))
+        if differing - self._differing:
+            log.error(
+                "endpoints_disagree",
+                used=self._active.url,
+                others=sorted(differing),
+                remedy="they tell different finalised blocks: find out which one is right, remove the other",
+            )
+        self._differing = differing
 
     async def _usable(self) -> Link:
         """The endpoint in use; waits for one where none answers.
@@ -229,13 +275,38 @@ class Endpoints:
                 failed = exc
                 if archive and self._archives and is_not_kept(exc):
                     return await self._read_archive(what, method, params, exc)
-                break
+                if exc.code in UNKNOWN_METHOD:
+                    break
+                return await self._read_elsewhere(link, what, method, params, exc)
         kept = not (isinstance(failed, RpcError) and is_not_kept(failed))
         raise (ReadFailed if kept else Discarded)(what, f"{method}: {failed}") from failed
 
+    async def _read_elsewhere(
+        self, link: Link, what: str, method: str, params: Sequence[Any], failed: RpcError
+    ) -> Any:
+        """What the next endpoint says where this one answers with an error; it is used from then on.
+
+        A node that lacks only this block is kept: others lack others.
+        """
+        for other in self._others(link):
+            try:
+                told = await other.request(method, params)
+            except (Lost, RpcError):
+                continue
+            if not is_not_kept(failed):
+                self._active = other
+            return told
+        kept = not is_not_kept(failed)
+        raise (ReadFailed if kept else Discarded)(what, f"{method}: {failed}") from failed
+
+    def _others(self, link: Link) -> list[Link]:
+        """The endpoints that may answer in place of one."""
+        return [
+            other for other in self._links if other is not link and other.ready and not self._differs(other)
+        ]
+
     def _prefer_another(self, link: Link) -> None:
-        others = (other for other in self._links if other is not link and other.ready)
-        self._active = next(others, self._active)
+        self._active = next(iter(self._others(link)), self._active)
 
     async def _read_archive(self, what: str, method: str, params: Sequence[Any], failed: RpcError) -> Any:
         cause = f"{method}: {failed}"

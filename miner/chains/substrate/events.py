@@ -230,7 +230,7 @@ class EventReader:
             count, pos = read_compact(data, 0) if data else (0, 0)
             for index in range(count):
                 pos = self._read_record(data, pos, index, found)
-        except (IndexError, KeyError) as exc:
+        except (IndexError, KeyError, ValueError, RecursionError) as exc:
             raise BadEvents(f"an event does not read: {exc!r}") from exc
         if pos != len(data):
             raise BadEvents(f"{len(data) - pos} bytes after the last event")

@@ -124,7 +124,10 @@ class Lanes:
                 return
             if exc.code not in _POOL_WORDS:
                 raise OutcomeUnknown(what, str(exc)) from exc
-            raise Refused(what, pool_word(exc), str(exc)) from exc
+            word = pool_word(exc)
+            if word == "bad_proof":
+                self._looks.doubt(lane.latest.tx.txid)
+            raise Refused(what, word, str(exc)) from exc
 
     async def locate(self, lane: Lane) -> Sighting:
         """Look for the lane's attempts in the blocks, and for whoever took its nonce.

@@ -11,14 +11,23 @@ from typing import Any, Final
 
 import aiohttp
 
+from miner.chains.asking import UNREADABLE, jittered
 from miner.chains.substrate.rpc import Connection, Lost, RpcError
-from miner.chains.substrate.scale import blake2_256, encode_header, to_hex
+from miner.chains.substrate.scale import blake2_256, encode_header, hash_from, number_from, to_hex
 from miner.model import Head
 from miner.ports import Clock
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+GOOD_SESSION_S = 30.0
+"""A connection that lasted so long was a good one: after its loss pauses begin anew."""
+PLACES_KEPT = 64
+"""Heads whose places are remembered."""
+FINALISED_KEPT = 64
+"""Finalised heads of an endpoint that are compared with those of others."""
 _LOSS: Final = "loss"
+_PUSHED: Final = ("best", "finalised")
+"""Heads that are pushed; each subscription can fall silent by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ class Link:
         version: Runtime version, as last pushed; None where the node pushes none.
         heard_at: When a best head was last pushed, by the clock.
         why: Why there is no connection; empty while there is one.
+        finalised_at: Hashes of the last finalised heads that this connection told, by height.
+        compare_at: Tells a height at which its chain is to be compared with another endpoint's.
         session: Counts connections, so that views of two of them are not compared.
     """
 
@@ -87,6 +98,8 @@ class Link:
         self.heard_at = 0.0
         self.why = "not tried yet"
         self.session = 0
+        self.finalised_at: dict[int, str] = {}
+        self.compare_at: Callable[[], int | None] = _nowhere
         self.tried = asyncio.Event()
         self._limits = limits
         self._clock = clock
@@ -94,6 +107,7 @@ class Link:
         self._connection: Connection | None = None
         self._hashes: OrderedDict[bytes, str] = OrderedDict()
         self._hash_locally = False
+        self._places: OrderedDict[str, int] = OrderedDict()
 
     @property
     def ready(self) -> bool:
@@ -120,17 +134,23 @@ class Link:
         """
         pause_s = FIRST_PAUSE_S
         while True:
-            session = self.session
+            began, wait_s = self._clock.monotonic(), 0.0
             try:
                 await self._follow(http, genesis)
-            except (Lost, RpcError, KeyError, TypeError, ValueError) as exc:
-                self.why = str(exc) or type(exc).__name__
+            except Lost as exc:
+                self.why, wait_s = str(exc), exc.wait_s
+            except RpcError as exc:
+                self.why = str(exc)
+            except UNREADABLE as exc:
+                self.why = f"a reply that does not read: {exc!r}"
             finally:
                 await self._drop()
             self.tried.set()
             self._changed(self)
-            pause_s = FIRST_PAUSE_S if self.session != session else min(pause_s * 2, LONGEST_PAUSE_S)
-            await self._clock.sleep(pause_s)
+            if self._clock.monotonic() - began >= GOOD_SESSION_S:
+                pause_s = FIRST_PAUSE_S
+            await self._clock.sleep(max(jittered(pause_s), wait_s))
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -145,7 +165,7 @@ class Link:
         connection = await Connection.open(http, self.url, self._limits.connect_s, self._limits.reply_s)
         self._connection = connection
         connection.on_loss = partial(events.put_nowait, (_LOSS, None))
-        if (wrong := genesis(await connection.request("chain_getBlockHash", [0]))) is not None:
+        if (wrong := genesis(hash_from(await connection.request("chain_getBlockHash", [0])))) is not None:
             raise Lost(wrong, sent=False)
         await self._look_around(connection)
         await self._subscribe(connection, events)
@@ -154,24 +174,46 @@ class Link:
         self.heard_at = self._clock.monotonic()
         self.tried.set()
         self._changed(self)
+        now_s = asyncio.get_running_loop().time
+        told_s = dict.fromkeys(_PUSHED, now_s())
         while True:
-            await self._take(connection, *await self._next(events))
+            quiet = min(_PUSHED, key=lambda what: told_s[what])
+            try:
+                async with asyncio.timeout(max(0.0, told_s[quiet] + self._limits.stall_s - now_s())):
+                    what, told = await events.get()
+            except TimeoutError:
+                await self._still_says_so(connection, quiet)
+                told_s[quiet] = now_s()
+            else:
+                told_s[what] = now_s()
+                await self._take(connection, what, told)
 
-    async def _next(self, events: asyncio.Queue[tuple[str, Any]]) -> tuple[str, Any]:
-        try:
-            async with asyncio.timeout(self._limits.stall_s):
-                return await events.get()
-        except TimeoutError as exc:
-            raise Lost(f"no new head in {self._limits.stall_s:g} s", sent=False) from exc
+    async def _still_says_so(self, connection: Connection, quiet: str) -> None:
+        """Nothing was pushed for long: best heads always move on; for finalised ones, ask.
+
+        Raises:
+            Lost: The chain, or the subscription, is silent.
+        """
+        if quiet == "finalised" and self.finalised is not None:
+            told = await connection.request("chain_getFinalizedHead")
+            if told == self.finalised.head.hash:
+                return  # finality itself stands still
+        raise Lost(f"no new {quiet} head in {self._limits.stall_s:g} s", sent=False)
 
     async def _look_around(self, connection: Connection) -> None:
         """Learn the heads, and whether a header's hash can be computed here."""
-        finalised = await connection.request("chain_getFinalizedHead")
+        finalised = hash_from(await connection.request("chain_getFinalizedHead"))
         header = await connection.request("chain_getHeader", [finalised])
         self._hashes.clear()
         self._hash_locally = to_hex(blake2_256(encode_header(header))) == finalised
         self._hashes[encode_header(header)] = finalised
+        self._places[finalised] = number_from(header["number"])
         self.finalised = await self._place(connection, header)
+        self.finalised_at.clear()
+        self._note(self.finalised.head)
+        height = self.compare_at()
+        if height is not None and height < self.finalised.head.height:
+            self._note(Head(height, hash_from(await connection.request("chain_getBlockHash", [height]))))
         self.best = await self._place(connection, await connection.request("chain_getHeader"))
 
     async def _subscribe(self, connection: Connection, events: asyncio.Queue[tuple[str, Any]]) -> None:
@@ -189,7 +231,7 @@ class Link:
 
     async def _take(self, connection: Connection, what: str, told: Any) -> None:
         if what == _LOSS:
-            raise Lost(connection.why, sent=True)
+            raise Lost(connection.why, sent=True, wait_s=connection.wait_s)
         if what == "version":
             self.version = Version(int(told["specVersion"]), int(told["transactionVersion"]))
         elif what == "best":
@@ -197,20 +239,47 @@ class Link:
             self.heard_at = self._clock.monotonic()
         else:
             self.finalised = await self._place(connection, told)
+            self._note(self.finalised.head)
         self._changed(self)
+
+    def _note(self, finalised: Head) -> None:
+        self.finalised_at[finalised.height] = finalised.hash
+        while len(self.finalised_at) > FINALISED_KEPT:
+            del self.finalised_at[next(iter(self.finalised_at))]
 
     async def _place(self, connection: Connection, header: dict[str, Any]) -> Header:
         """The header with its hash, at no cost where it can be computed or was asked for before."""
-        raw, height = encode_header(header), int(header["number"], 16)
-        block_hash = to_hex(blake2_256(raw)) if self._hash_locally else self._hashes.get(raw)
+        raw, height = encode_header(header), number_from(header["number"])
+        if self._hash_locally:
+            place = Header(Head(height, to_hex(blake2_256(raw))), hash_from(header["parentHash"]))
+            await self._check_held(connection, place)
+            return place
+        block_hash = self._hashes.get(raw)
         if block_hash is None:
-            block_hash = await connection.request("chain_getBlockHash", [height])
-            if not isinstance(block_hash, str):
-                raise Lost(f"no hash for its own head {height}", sent=False)
+            block_hash = hash_from(await connection.request("chain_getBlockHash", [height]))
             self._hashes[raw] = block_hash
-            while len(self._hashes) > 64:
+            while len(self._hashes) > PLACES_KEPT:
                 self._hashes.popitem(last=False)
-        return Header(Head(height, block_hash), str(header["parentHash"]))
+        return Header(Head(height, block_hash), hash_from(header["parentHash"]))
+
+    async def _check_held(self, connection: Connection, place: Header) -> None:
+        """A head that does not follow from one told before is asked for: a node has its own heads.
+
+        Raises:
+            Lost: It does not have this one.
+        """
+        head = place.head
+        if head.hash not in self._places and self._places.get(place.parent) != head.height - 1:
+            told = await connection.request("chain_getHeader", [head.hash])
+            if told is None or to_hex(blake2_256(encode_header(told))) != head.hash:
+                raise Lost(f"it does not have its own head {head.height}", sent=False)
+        self._places[head.hash] = head.height
+        while len(self._places) > PLACES_KEPT:
+            self._places.popitem(last=False)
+
+
+def _nowhere() -> int | None:
+    return None
 
 
 def _put(events: asyncio.Queue[tuple[str, Any]], what: str, told: Any) -> None:

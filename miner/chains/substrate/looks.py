@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from miner.chains.substrate.addresses import public_key
 from miner.chains.substrate.events import Transfer
 from miner.chains.substrate.node import SubstrateNode
+from miner.chains.substrate.scale import from_hex
 from miner.chains.substrate.spine import Spine, Spines
 from miner.model import Attempt, AttemptKind, Head, Lane, LanePurpose, Sighting, SightingKind, TakerEffect
 
 REMEMBERED = 4096
+_BAD_PROOF = bytes((1, 0, 4))
+"""`Err(Invalid(BadProof))`, SCALE: signed for another runtime version, another fork, or by nobody."""
+_EXTERNAL = b"\x02"
+"""Where the bytes to validate come from: outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,13 @@ class Looks:
         self._node = node
         self._spines = Spines(node)
         self._looked: OrderedDict[tuple[object, ...], _Looked] = OrderedDict()
+        self._doubted: OrderedDict[str, None] = OrderedDict()
+
+    def doubt(self, txid: str) -> None:
+        """A pool called these bytes a bad proof: a hint, for which the next look asks the chain itself."""
+        self._doubted[txid] = None
+        while len(self._doubted) > REMEMBERED:
+            self._doubted.popitem(last=False)
 
     async def locate(self, lane: Lane) -> Sighting:
         """See `Lanes.locate`."""
@@ -60,7 +72,7 @@ class Looks:
         nonce = (await self._node.account(lane.account, at)).nonce
         deaths = [attempt.tx.death for attempt in lane.attempts]
         dead = all(death is not None and death <= at.height for death in deaths)
-        if nonce <= int(lane.slot) and not dead:
+        if nonce <= int(lane.slot) and not dead and not await self._void(lane, at):
             return Sighting(SightingKind.UNSEEN, at)
         found = await self._find(lane, spine, thoroughly=True)
         if found is not None:
@@ -70,6 +82,24 @@ class Looks:
         return await self._taken(lane, spine)
 
     # our own attempts
+
+    async def _void(self, lane: Lane, at: Head) -> bool:
+        """Whether no attempt can be in any block after the finalised one, by that block's own runtime.
+
+        Asked only where a pool doubts the newest attempt: a runtime upgrade came after it was signed.
+        """
+        if not lane.attempts or lane.latest.tx.txid not in self._doubted:
+            return False
+        living = [each.tx for each in lane.attempts if each.tx.death is None or each.tx.death > at.height]
+        for tx in living:
+            if tx.birth is None or tx.birth > at.height:
+                return False
+            told = await self._node.state_call(
+                "TaggedTransactionQueue_validate_transaction", _EXTERNAL + tx.raw + from_hex(at.hash), at.hash
+            )
+            if told[: len(_BAD_PROOF)] != _BAD_PROOF:
+                return False
+        return True
 
     async def _find(self, lane: Lane, spine: Spine, thoroughly: bool = False) -> _Found | None:
         """An attempt in a body of this chain that was not looked at yet."""

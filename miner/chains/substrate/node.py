@@ -10,7 +10,7 @@ from miner.chains.substrate.blocks import Blocks
 from miner.chains.substrate.cache import Shared
 from miner.chains.substrate.endpoints import Endpoints
 from miner.chains.substrate.link import Limits
-from miner.chains.substrate.scale import from_hex, to_hex
+from miner.chains.substrate.scale import from_hex, hash_from, to_hex
 from miner.errors import ReadFailed
 from miner.model import Head
 from miner.ports import Clock, Heads, RawBlock, RawContractEvent
@@ -100,9 +100,10 @@ class SubstrateNode:
             ReadFailed: The node did not say.
         """
         told = await self.endpoints.read(f"block {height}", "chain_getBlockHash", [height])
-        if told is not None and not isinstance(told, str):
-            raise ReadFailed(f"block {height}", "the reply does not read")
-        return told
+        try:
+            return None if told is None else hash_from(told)
+        except ValueError as exc:
+            raise ReadFailed(f"block {height}", f"the reply does not read: {exc}") from exc
 
     async def finalised_hash(self, height: int) -> str:
         """Hash of a block at or below the finalised head; asked for once, until the chain contradicts itself.

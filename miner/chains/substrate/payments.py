@@ -10,6 +10,7 @@ from miner.chains.substrate.addresses import public_key
 from miner.chains.substrate.blocks import Body
 from miner.chains.substrate.events import BlockEvents, Transfer
 from miner.chains.substrate.node import SubstrateNode
+from miner.chains.substrate.spends import Spend, Spends
 from miner.errors import Refused
 from miner.model import (
     AttemptKind,
@@ -46,6 +47,7 @@ class Payments:
 
     def __init__(self, node: SubstrateNode) -> None:
         self._node = node
+        self._spends = Spends(node)
 
     async def verify(self, claim: PaymentClaim) -> Payment | Pending:
         """See `ports.Rail.verify`. All evidence is finalised."""
@@ -80,39 +82,43 @@ class Payments:
             return False
         return await self._node.finalised_hash(payment.height) == payment.block_hash
 
-    async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
-        """See `ports.Rail.find_payout`. By its id, or as the only one of its kind near the height."""
+    async def find_payout(
+        self, account: str, order: PayoutOrder, txid: str, near: int, not_before: int = 0
+    ) -> Sighting | None:
+        """See `ports.Rail.find_payout`. By its id near the height, or as the only one of its kind since."""
         finalised = (await self._node.heads()).finalised
         match = _TXID.fullmatch(txid)
-        wanted = None if match is None else "0x" + match[1].lower()
-        first, last = max(near - FIND_BEFORE, 1), min(near + FIND_AFTER, finalised.height)
-        found: list[tuple[Body, int]] = []
-        for height in range(first, last + 1):
-            body = await self._node.blocks.body(await self._node.finalised_hash(height))
-            if wanted is not None and wanted not in body.index:
-                continue
-            found += [(body, index) for index in await self._paying(body, account, order)]
-        if wanted is not None:
-            found = [(body, index) for body, index in found if body.txids[index] == wanted]
+        first = min(max(near - FIND_BEFORE, not_before, 1), finalised.height + 1)
+        if match is None:
+            spends = await self._spends.between(account, first - 1, finalised.height)
+        else:
+            last = min(near + FIND_AFTER, finalised.height)
+            spends = await self._of_id("0x" + match[1].lower(), account, range(first, last + 1))
+        found = [each for each in spends if _pays(each, account, order)]
         if len(found) != 1:
             return None
-        body, index = found[0]
+        (paid,) = found
         return Sighting(
-            SightingKind.IN_BLOCK, finalised, body.txids[index], body.head, True, True, AttemptKind.PAYMENT
+            SightingKind.IN_BLOCK, finalised, paid.txid, paid.block, True, True, AttemptKind.PAYMENT
         )
 
-    async def _paying(self, body: Body, account: str, order: PayoutOrder) -> list[int]:
-        """Extrinsics signed by the account that moved exactly the order's amount to its recipient."""
-        sender, recipient = public_key(account), public_key(order.recipient)
-        signed = [index for index, signer in enumerate(body.signers) if signer == sender]
-        if not signed:
-            return []
-        transfers = (await self._node.blocks.state(body.head.hash)).events.transfers
-        moved = {
-            index: [t for t in transfers if t.extrinsic == index and t.recipient == recipient]
-            for index in signed
-        }
-        return [i for i in signed if [(t.sender, t.amount) for t in moved[i]] == [(sender, order.amount)]]
+    async def _of_id(self, txid: str, account: str, heights: range) -> list[Spend]:
+        """The account's transaction of an id, where one of these blocks holds it; its nonce is not read."""
+        for height in heights:
+            body = await self._node.blocks.body(await self._node.finalised_hash(height))
+            index = body.index.get(txid)
+            if index is not None and body.signers[index] == public_key(account):
+                transfers = (await self._node.blocks.state(body.head.hash)).events.transfers
+                moved = tuple(each for each in transfers if each.extrinsic == index)
+                return [Spend(0, txid, body.head, index, moved)]
+        return []
+
+
+def _pays(spend: Spend, account: str, order: PayoutOrder) -> bool:
+    """Whether it moved exactly the order's amount from the account to the recipient, and no more to them."""
+    recipient = public_key(order.recipient)
+    given = [(each.sender, each.amount) for each in spend.moved if each.recipient == recipient]
+    return given == [(public_key(account), order.amount)]
 
 
 def judge(claim: PaymentClaim, txid: str, events: BlockEvents, index: int) -> int:

@@ -17,6 +17,8 @@ from typing import Any
 import aiohttp
 import orjson
 
+from miner.chains.asking import BUSY, UNREADABLE, retry_after_s
+
 MAX_MESSAGE = 128 * 1024 * 1024
 """Largest reply, bytes: metadata and full blocks are far below."""
 HEARTBEAT_S = 20.0
@@ -25,6 +27,9 @@ CLOSE_S = 1.0
 """Seconds that a peer gets to say goodbye."""
 WEDGED_AFTER = 3
 """Requests in a row without a reply after which the connection is given up."""
+
+TRY_AGAIN_S = 10.0
+"""Seconds after a node has closed a connection because it has too much to do."""
 
 EARLY_KEPT = 32
 """Notifications kept that came before the reply that names their subscription."""
@@ -57,12 +62,14 @@ class Lost(Exception):
     Attributes:
         why: In words.
         sent: Whether the request may have reached the node.
+        wait_s: How long the node wants to be left alone; 0 where it did not say.
     """
 
-    def __init__(self, why: str, sent: bool) -> None:
+    def __init__(self, why: str, sent: bool, wait_s: float = 0.0) -> None:
         super().__init__(why, sent)
         self.why = why
         self.sent = sent
+        self.wait_s = wait_s
 
     def __str__(self) -> str:
         return self.why
@@ -81,6 +88,7 @@ class Connection:
         url: The endpoint.
         lost: Whether it is gone for good.
         why: Why, once it is.
+        wait_s: How long the node wants to be left alone after that.
         on_loss: Called once when it is lost or closed.
     """
 
@@ -88,6 +96,7 @@ class Connection:
         self.url = url
         self.lost = False
         self.why = ""
+        self.wait_s = 0.0
         self.on_loss: Callable[[], None] = _nothing
         self._ws = ws
         self._timeout_s = reply_timeout_s
@@ -115,6 +124,9 @@ class Connection:
                 )
         except TimeoutError as exc:
             raise Lost(f"no connection in {connect_timeout_s:g} s", sent=False) from exc
+        except aiohttp.WSServerHandshakeError as exc:
+            wait_s = retry_after_s(exc.headers or {}) if exc.status in BUSY else 0.0
+            raise Lost(f"it answers with HTTP status {exc.status}", sent=False, wait_s=wait_s) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise Lost(f"{type(exc).__name__}: {exc}", sent=False) from exc
         return cls(ws, url, reply_timeout_s)
@@ -181,8 +193,10 @@ class Connection:
             async for message in self._ws:
                 if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                     self._take(orjson.loads(message.data))
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as exc:
-            why = f"a reply that does not read: {exc}"
+            if self._ws.close_code == aiohttp.WSCloseCode.TRY_AGAIN_LATER:
+                why, self.wait_s = "the node has too much to do", TRY_AGAIN_S
+        except UNREADABLE as exc:
+            why = f"a reply that does not read: {exc!r}"
         except (aiohttp.ClientError, OSError) as exc:
             why = f"{type(exc).__name__}: {exc}"
         finally:

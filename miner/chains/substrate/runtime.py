@@ -193,7 +193,7 @@ class Runtime:
             _, pos = read_compact(dispatch_info, 0)  # the weight's time and proof size
             _, pos = read_compact(dispatch_info, pos)
             fee = dispatch_info[pos + 1 :]  # after the class
-        except IndexError as exc:
+        except (IndexError, ValueError) as exc:
             raise ReadFailed("a fee", str(exc)) from exc
         if len(fee) not in (8, 16):
             raise ReadFailed("a fee", "the reply does not read")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
+
+_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]{1,16}", re.ASCII)
+
+
+_LEAST: Final = (0, 1 << 6, 1 << 14, 1 << 30)
+"""Smallest value of each form of a compact integer."""
 
 
 def compact(value: int) -> bytes:
@@ -24,6 +31,7 @@ def read_compact(data: bytes, pos: int) -> tuple[int, int]:
 
     Raises:
         IndexError: The data ends before it does.
+        ValueError: It is written longer than it needs to be, which no chain does.
     """
     first = data[pos]
     mode = first & 3
@@ -33,7 +41,10 @@ def read_compact(data: bytes, pos: int) -> tuple[int, int]:
     if end > len(data):
         raise IndexError("a compact integer is cut off")
     value = int.from_bytes(data[start:end], "little")
-    return (value if mode == 3 else value >> 2), end
+    value = value if mode == 3 else value >> 2
+    if value < _LEAST[mode] or (mode == 3 and end - start > 4 and not data[end - 1]):
+        raise ValueError("a compact integer is longer than it needs to be")
+    return value, end
 
 
 def blake2_256(data: bytes) -> bytes:
@@ -50,9 +61,33 @@ def from_hex(text: str) -> bytes:
     """Inverse of `to_hex`, with or without `0x`.
 
     Raises:
-        ValueError: It is no hex.
+        ValueError: It is no hex, or no text.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"{str(text)[:80]!r} is no hex")
     return bytes.fromhex(text.removeprefix("0x"))
+
+
+def hash_from(told: object) -> str:
+    """A hash of 32 bytes as a node tells it, `0x` and lower-case hex.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(told, str) or not told.startswith("0x") or len(told) != 66:
+        raise ValueError(f"{str(told)[:80]!r} is no hash")
+    return to_hex(from_hex(told))
+
+
+def number_from(told: object) -> int:
+    """A whole number as a node tells it in hex.
+
+    Raises:
+        ValueError: It is none, or no block's number.
+    """
+    if not isinstance(told, str) or _NUMBER.fullmatch(told) is None:
+        raise ValueError(f"{str(told)[:80]!r} is no number")
+    return int(told, 16)
 
 
 def encode_header(header: Mapping[str, Any]) -> bytes:
@@ -64,10 +99,10 @@ def encode_header(header: Mapping[str, Any]) -> bytes:
     logs = [from_hex(log) for log in header["digest"]["logs"]]
     return b"".join(
         (
-            from_hex(header["parentHash"]),
-            compact(int(header["number"], 16)),
-            from_hex(header["stateRoot"]),
-            from_hex(header["extrinsicsRoot"]),
+            from_hex(hash_from(header["parentHash"])),
+            compact(number_from(header["number"])),
+            from_hex(hash_from(header["stateRoot"])),
+            from_hex(hash_from(header["extrinsicsRoot"])),
             compact(len(logs)),
             *logs,
         )

@@ -1,6 +1,7 @@
 // Block production: one block at a time, by request or on a clock; forks; and going back to a kept block.
 
 import { RpcError } from './pool.mjs'
+import { upgraded } from './upgrade.mjs'
 
 export class Chain {
   #chain
@@ -119,6 +120,16 @@ export class Chain {
       if (!known) throw new RpcError(-32000, `Block not found ${hashOrHeight}`)
       await this.#switchTo(known)
       return known.hash
+    })
+  }
+
+  /** Sets the next version of the runtime at the head: the next block is the first that it executes. */
+  upgrade(options) {
+    return this.#exclusive(async () => {
+      if (this.head === this.#base) throw new RpcError(-32000, 'not at the base: reset goes back to it')
+      const { code, ...version } = await upgraded(this.head, options)
+      this.head.setWasm(code)
+      return version
     })
   }
 

@@ -161,6 +161,7 @@ function controls({ chain, clock, faults, finality, pool, blockchain, pruning })
     devnet_setFinalityLag: ([lag]) => finality.setLag(lag),
     devnet_setPruning: async ([depth]) => (pruning.depth = depth ?? null),
     devnet_fork: ([options]) => chain.fork(options),
+    devnet_upgrade: ([options]) => chain.upgrade(options ?? {}),
     devnet_keepBase: async () => chain.keepBase(),
     devnet_reset: async () => {
       faults.clear()

@@ -1,0 +1,1 @@
+"""Lying and failing nodes: the daemon with swaps in every state while its nodes misbehave."""
