@@ -15,7 +15,13 @@ Found = tuple[KeyPath, str, str]
 
 def cross_check(settings: Settings) -> list[Found]:
     """Everything in which the settings contradict each other."""
-    return [*_duplicates(settings), *_dev_keys(settings), *_bitcoin(settings), *_clocks(settings)]
+    return [
+        *_duplicates(settings),
+        *_dev_keys(settings),
+        *_bitcoin(settings),
+        *_clocks(settings),
+        *_server(settings),
+    ]
 
 
 def keys_of(settings: Settings) -> Iterator[tuple[KeyPath, KeySource]]:
@@ -86,3 +92,13 @@ def _clocks(settings: Settings) -> Iterator[Found]:
             f"{contract.stall_timeout_s:g} is less than request_timeout_s ({contract.request_timeout_s:g})",
             "Raise stall_timeout_s: a slow answer is no stall",
         )
+
+
+def _server(settings: Settings) -> Iterator[Found]:
+    store = settings.store
+    if store.url is not None:
+        return
+    for key, is_set in (("password_file", store.password_file is not None), ("standby", store.standby)):
+        if is_set:
+            remedy = "Set store.url, or remove this"
+            yield ("store", key), "is for a PostgreSQL database, and store.url names none", remedy

@@ -54,6 +54,22 @@ def _url(*schemes: str) -> Any:
     return check
 
 
+_POSTGRES = re.compile(
+    r"postgres(?:ql)?://(?:(?P<user>[^/?#@]*)@)?[^/?#@]*/[^/?#]+(?:\?(?P<query>[^#]*))?", re.ASCII
+)
+
+
+def _store_url(value: object) -> str:
+    found = _POSTGRES.fullmatch(value) if isinstance(value, str) and value.isprintable() else None
+    wanted = 'Write it as "postgresql://user@host:5432/database"'
+    if found is None or " " in str(value):
+        raise BadValue("{value} is no PostgreSQL database", f"{wanted}; for SQLite set only path")
+    names = [part.partition("=")[0].lower() for part in (found["query"] or "").split("&")]
+    if ":" in (found["user"] or "") or {"password", "sslpassword"} & set(names):
+        raise BadValue("holds a password", f"{wanted}, and name the password's file in password_file")
+    return str(value)
+
+
 def _split(value: object) -> SplitResult | None:
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         return None
@@ -108,6 +124,7 @@ FilePath = Annotated[Path, PlainValidator(absolute)]
 Secret = Annotated[SecretFile, PlainValidator(parse_secret), PlainSerializer(str, return_type=str)]
 NodeUrl = Annotated[str, PlainValidator(_url("wss", "ws"))]
 HttpUrl = Annotated[str, PlainValidator(_url("http", "https"))]
+StoreUrl = Annotated[str, PlainValidator(_store_url)]
 Ss58 = Annotated[str, Field(strict=True), AfterValidator(check_ss58)]
 BlockHash = Annotated[str, PlainValidator(_hash)]
 Name = Annotated[str, PlainValidator(_name)]

@@ -22,6 +22,7 @@ def check_files(settings: Settings) -> Iterator[Found]:
     for path, source in keys_of(settings):
         for key in ("keyfile", "password_file", "mnemonic_file"):
             yield from _secret((*path, key), getattr(source, key))
+    yield from _secret(("store", "password_file"), settings.store.password_file)
     if settings.bitcoin is not None:
         yield from _cookie(settings.bitcoin.cookie_file)
         yield from _secret(("bitcoin", "password_file"), settings.bitcoin.password_file)

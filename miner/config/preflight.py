@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from miner.amounts import Chain, format_amount
 from miner.config.problems import without_credentials
-from miner.config.settings import BtcLimits, Settings, TaoLimits
+from miner.config.settings import BtcLimits, Settings, StoreSettings, TaoLimits
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
@@ -91,3 +91,16 @@ def _unencrypted(settings: Settings) -> Iterator[CheckLine]:
         if urlsplit(url).scheme in ("ws", "http") and urlsplit(url).hostname not in _THIS_MACHINE:
             detail = "not encrypted: whoever is in between can lie"
             yield CheckLine(without_credentials(url), None, detail, "Use wss:// or https://, or a tunnel")
+    yield from _store(settings.store)
+
+
+def _store(store: StoreSettings) -> Iterator[CheckLine]:
+    """A server elsewhere is to be known by its certificate."""
+    if store.url is None:
+        return
+    address, _, query = store.url.partition("?")
+    host = address.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    near = not host or host.rpartition(":")[0].strip("[]") in _THIS_MACHINE or host in _THIS_MACHINE
+    if not near and not host.startswith("%2F") and "sslmode=verify-" not in query:
+        detail = "the server is not known by its certificate: whoever is in between can lie"
+        yield CheckLine(f"store at {host}", None, detail, "Add ?sslmode=verify-full to store.url")

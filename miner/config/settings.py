@@ -31,6 +31,7 @@ from miner.config.fields import (
     Seconds,
     Secret,
     Ss58,
+    StoreUrl,
 )
 from miner.config.margin import Margin, btc_margin, tao_margin
 from miner.config.problems import BadValue
@@ -73,6 +74,13 @@ class StoreSettings(Part):
     path: FilePath = Field(
         STATE_FOLDER, description="The state folder: on a local disk, kept across restarts"
     )
+    url: StoreUrl | None = Field(
+        None, description="A PostgreSQL database for them, in place of a SQLite file in the state folder"
+    )
+    password_file: Secret | None = Field(None, description="Where the password of that database is")
+    standby: bool = Field(
+        False, description="Whether to wait, and take over, while another daemon works on the same database"
+    )
     lease_ttl_s: Seconds = Field(
         30, description="After how long without a heartbeat another process may take over"
     )
@@ -82,6 +90,16 @@ class StoreSettings(Part):
     def file(self) -> Path:
         """The database file within the state folder."""
         return self.path / "swap-miner.sqlite"
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people: the file, or the server without what follows the name."""
+        return str(self.file) if self.url is None else self.url.partition("?")[0]
+
+    @property
+    def may_exist(self) -> bool:
+        """False where there is certainly no store yet; only asking a server tells of one there."""
+        return self.url is not None or self.file.exists()
 
 
 class TaoLimits(Part):

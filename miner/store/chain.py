@@ -65,7 +65,7 @@ def rewind(conn: Connection, owner: Owner, to: Head, lease: Lease) -> None:
     Raises:
         InvariantBroken: `to` is no ancestor: above the cursor, or not the block stored at its height.
     """
-    _check_lease(conn, lease)
+    check_lease(conn, lease)
     at = cursor(conn)
     if at is None or to.height > at.height:
         raise InvariantBroken(f"block {to.height} is above the cursor")
@@ -76,9 +76,12 @@ def rewind(conn: Connection, owner: Owner, to: Head, lease: Lease) -> None:
     conn.execute(sql.DROP_ABOVE, {"p_height": to.height})
     if stored is None:
         conn.execute(sql.ADD_HEADS, {"height": to.height, "hash": to.hash})
-    now = operator.now_ms(conn)
-    for saga_id, version, state, payload in rewinding.reopen(conn, to):
-        _note(conn, owner, lease, saga_id, version, now, state, payload)
+    who = f"{ACTOR}:{owner.id}"
+    for saga_id, version, at_ms, state, payload in rewinding.hold_freed(conn, to):
+        event, after = Event.HELD_FOR_OPERATOR, State.HELD
+        journal.write(conn, saga_id, version, at_ms, who, lease.epoch, event, state, after, payload)
+    for saga_id, version, at_ms, state, payload in rewinding.reopen(conn, to):
+        _note(conn, owner, lease, saga_id, version, at_ms, state, payload)
 
 
 def _move(conn: Connection, batch: Ingest, lease: Lease) -> None:
@@ -86,10 +89,10 @@ def _move(conn: Connection, batch: Ingest, lease: Lease) -> None:
     if any(one.height >= next_one.height for one, next_one in pairwise(chain)):
         raise InvariantBroken("heads to take in do not rise from the cursor")
     if not chain:
-        _check_lease(conn, lease)
+        check_lease(conn, lease)
         _check_cursor(conn, None)
     elif batch.previous is None:
-        _check_lease(conn, lease)
+        check_lease(conn, lease)
         _check_cursor(conn, None)
         conn.execute(sql.START, {"p_height": chain[-1].height, "p_hash": chain[-1].hash})
     else:
@@ -104,7 +107,7 @@ def _set_cursor(conn: Connection, previous: Head, to: Head, lease: Lease) -> Non
         "p_hash": to.hash,
     }
     if conn.execute(sql.MOVE, {**_fence(lease), **places}).rowcount == 0:
-        _check_lease(conn, lease)
+        check_lease(conn, lease)
         _check_cursor(conn, previous)
 
 
@@ -112,7 +115,12 @@ def _fence(lease: Lease) -> dict[str, object]:
     return {"p_resource": lease.resource, "p_owner": lease.owner, "p_epoch": lease.epoch}
 
 
-def _check_lease(conn: Connection, lease: Lease) -> None:
+def check_lease(conn: Connection, lease: Lease) -> None:
+    """Make sure that a lease is held still.
+
+    Raises:
+        LeaseLost: It is not; says who holds it.
+    """
     if not conn.execute(sql.FENCE, _fence(lease)).scalar_one():
         leases.refuse(conn, lease.owner, lease.resource)
 
@@ -145,7 +153,8 @@ def _discover(
     if not fresh:
         return []
     operator.bound_to(conn)
-    conn.execute(sagas_sql.INSERT, [_first_row(discovery) for discovery in fresh.values()])
+    now = operator.now_ms(conn)
+    conn.execute(sagas_sql.INSERT, [_first_row(each, now) for each in fresh.values()])
     made: list[tuple[int, int]] = []
     for chunk in rows.chunks(fresh):
         for row in conn.execute(sagas_sql.IDS, {"p_swaps": chunk}).all():
@@ -161,7 +170,7 @@ def _known(conn: Connection, swap_ids: Sequence[int]) -> list[int]:
     return [row.swap_id for row in conn.execute(sagas_sql.KNOWN, {"p_swaps": swap_ids})]
 
 
-def _first_row(found: Discovery) -> dict[str, Any]:
+def _first_row(found: Discovery, now: int) -> dict[str, Any]:
     return {
         "swap_id": found.swap.id,
         "version": 1,
@@ -174,6 +183,8 @@ def _first_row(found: Discovery) -> dict[str, Any]:
         "next_attempt_ms": 0,
         "reserved_block": found.reserved_block,
         "reserved_at_ms": found.reserved_at_ms,
+        "created_at_ms": now,
+        "updated_at_ms": now,
     }
 
 

@@ -27,6 +27,9 @@ APPLICATION_ID = 0x53574D31
 WRITES = "store_writes"
 """Key in a connection's `info`: whether the transaction that begins now writes."""
 
+SIGNED = "store_signed"
+"""Key in a connection's `info`: id of the newest attempt that the running transaction stores."""
+
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _REMEDY = (
     "Stop the daemon, keep the file for inspection, and restore the newest backup; "

@@ -1,4 +1,4 @@
-"""A saga's journal: what an entry holds, and the state that follows from all of them.
+"""A saga's journal: what an entry holds. `projection` tells what follows from all of them.
 
 An entry's payload is what the service gave, and under `store` what the store did in the same transaction:
 columns that changed, the lane and the ids of what was signed (never the bytes), inventory, recovery.
@@ -6,14 +6,12 @@ columns that changed, the lane and the ids of what was signed (never the bytes),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from miner.errors import InvariantBroken
 from miner.model import Discovery, JournalEntry, Observation, SagaPatch, SignedTx, Step
-from miner.saga import INITIAL, Event, State, advance
+from miner.saga import Event, State
 from miner.store import rows
 from miner.store.schema import JOURNAL_VERSION
 from miner.store.statements import sagas as sql
@@ -50,24 +48,6 @@ def write(
 def read(conn: Connection, saga_id: int) -> list[JournalEntry]:
     """A saga's journal, oldest first."""
     return [rows.entry_of(row) for row in conn.execute(sql.JOURNAL, {"p_saga": saga_id})]
-
-
-def project(journal: Sequence[JournalEntry]) -> State:
-    """The state that a whole journal leads to, each move checked against the table.
-
-    Raises:
-        InvariantBroken: It is empty, has a gap, or holds a move that the table does not know.
-    """
-    if not journal:
-        raise InvariantBroken("a saga without a journal")
-    state = INITIAL
-    for number, entry in enumerate(journal, start=1):
-        if entry.seq != number:
-            raise InvariantBroken(f"the journal has entry {entry.seq} where {number} was due")
-        if entry.before is not state or advance(state, entry.event) is not entry.after:
-            raise InvariantBroken(f"entry {number} goes {entry.before} → {entry.after} from {state}")
-        state = entry.after
-    return state
 
 
 def assigned(found: Discovery) -> dict[str, Any]:

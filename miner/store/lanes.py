@@ -20,6 +20,7 @@ from miner.model import (
     SignedTx,
 )
 from miner.store import journal, money
+from miner.store.dialect import SIGNED
 from miner.store.rows import dumps, load_lanes, with_attempts
 from miner.store.statements import lanes as sql
 
@@ -122,6 +123,7 @@ def _write_attempt(
         conn.execute(sql.WRITE_ATTEMPT, values)
     except IntegrityError as exc:
         raise SlotTaken(f"transaction {tx.txid} is stored already") from exc
+    conn.info[SIGNED] = tx.txid
 
 
 def replace(conn: Connection, saga_id: int, wish: Replacement, now: int) -> dict[str, Any]:
@@ -211,6 +213,16 @@ def freed_by(conn: Connection, saga_id: int) -> str | None:
 def open_lanes(conn: Connection) -> list[Lane]:
     """See `Store.open_lanes`."""
     return with_attempts(conn, conn.execute(sql.OPEN).all())
+
+
+def of_saga(conn: Connection, saga_id: int) -> list[Lane]:
+    """See `Store.lanes_of`."""
+    return with_attempts(conn, conn.execute(sql.OF_SAGA, {"p_saga": saga_id}).all())
+
+
+def strangers(conn: Connection, chain: str, account: str) -> frozenset[str]:
+    """See `Store.strangers`."""
+    return frozenset(conn.execute(sql.STRANGERS, {"p_chain": chain, "p_account": account}).scalars())
 
 
 def slots(conn: Connection, chain: str, account: str) -> frozenset[str]:

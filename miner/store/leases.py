@@ -9,9 +9,12 @@ from sqlalchemy.exc import IntegrityError
 
 from miner.errors import InvariantBroken, LeaseLost
 from miner.model import Lease
+from miner.store.moving import refuse_moved
 from miner.store.statements import leases as sql
 
 SAGA = "saga/"
+WATCH = "watch"
+"""Resource of the cursor: its holder allots the lanes."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Owner:
 
 def acquire(conn: Connection, owner: Owner, resource: str) -> Lease:
     """Take or renew a lease; see `Store.acquire`."""
+    if resource == WATCH:
+        refuse_moved(conn, "the store")
     params = {**owner.taking(), "p_resource": resource}
     row = conn.execute(sql.TAKE, params).one_or_none()
     if row is None:

@@ -88,7 +88,9 @@ def all_accounts(conn: Connection) -> list[AccountRow]:
 
 
 def _account(row: Row[Any]) -> AccountRow:
-    return AccountRow(row.chain, row.account, row.high_water, row.base, row.stopped)
+    return AccountRow(
+        row.chain, row.account, row.high_water, row.base, row.stopped, row.seen_nonce, row.seen_at
+    )
 
 
 def account(conn: Connection, chain: str, name: str, base: int) -> AccountRow:
@@ -97,10 +99,22 @@ def account(conn: Connection, chain: str, name: str, base: int) -> AccountRow:
 
 
 def _add(conn: Connection, chain: str, name: str, base: int, stopped: str = "") -> AccountRow:
-    row = AccountRow(chain, name, base if uses_nonces(chain) else 0, base, stopped)
-    values = {"chain": chain, "account": name, "high_water": row.high_water, "base": base, "stopped": stopped}
-    conn.execute(sql.ADD_ACCOUNT, values)
+    nonce = base if uses_nonces(chain) else 0
+    row = AccountRow(chain, name, nonce, base, stopped, nonce)
+    values = {"chain": chain, "account": name, "high_water": nonce, "base": base, "stopped": stopped}
+    conn.execute(sql.ADD_ACCOUNT, {**values, "seen_nonce": nonce})
     return row
+
+
+def saw_nonce(conn: Connection, chain: str, name: str, nonce: int, height: int) -> None:
+    """See `Store.saw_nonce`."""
+    where = {"p_chain": chain, "p_account": name}
+    conn.execute(sql.RAISE_SEEN, {**where, "p_nonce": nonce, "p_height": height})
+
+
+def bytes_live_until(conn: Connection, chain: str, name: str) -> int:
+    """See `Store.bytes_live_until`."""
+    return int(conn.execute(sql.LAST_DEATH, {"p_chain": chain, "p_account": name}).scalar_one())
 
 
 def next_slot(conn: Connection, claim: Claim) -> tuple[str, int | None]:
@@ -161,7 +175,8 @@ def clear_account(conn: Connection, chain: str, name: str, base: int, actor: str
     if uses_nonces(chain) and not conn.execute(sql.AWAITED, where).first():
         high_water = base
         conn.execute(sql.FORGET_SLOTS, {**where, "p_base": base})
-    conn.execute(sql.CLEAR, {**where, "p_base": base, "p_high_water": high_water})
+    seen = base if uses_nonces(chain) else 0
+    conn.execute(sql.CLEAR, {**where, "p_base": base, "p_high_water": high_water, "p_seen": seen})
     detail = {"chain": chain, "account": name, "was": before.stopped, "base": base, "from": before.base}
     operator.log(conn, actor, "clear_account", detail)
     return bool(before.stopped)

@@ -32,6 +32,15 @@ VERSION: Select[Any] = select(column("version_num")).select_from(sql_table("alem
 """The schema's version, as Alembic keeps it."""
 
 
+SERVERS = ("postgresql", "postgres")
+
+
+def is_server(url: str | Path) -> bool:
+    """Whether a URL is one of a PostgreSQL database."""
+    scheme, found, _ = str(url).partition("://")
+    return bool(found) and scheme in SERVERS
+
+
 def path_of(url: str | Path) -> Path | None:
     """The file that a URL or path names; None for a store in memory.
 
@@ -43,7 +52,7 @@ def path_of(url: str | Path) -> Path | None:
         return Path(text).absolute()
     scheme, _, rest = text.partition("://")
     if scheme != "sqlite":
-        remedy = "Write a path, or sqlite:////absolute/path"
+        remedy = "Write a path, sqlite:////absolute/path, or postgresql://user@host/database"
         raise ConfigError("store.url", f"{scheme!r} is no database this version can use", remedy)
     name = rest.removeprefix("/")
     return Path(name).absolute() if name and name != ":memory:" else None
@@ -102,9 +111,34 @@ def bring_up_to_date(conn: Connection, path: Path) -> None:
             upgrade(conn)
 
 
-def _version(conn: Connection, path: Path) -> str:
+def ensure_schema(conn: Connection, where: str) -> None:
+    """Within a transaction that writes, on a server: make the tables where there is none, or migrate.
+
+    Raises:
+        SchemaTooOld: A newer program wrote them.
+        StoreDamaged: The schema holds tables of something else.
+    """
+    tables = inspect(conn).get_table_names(schema=conn.dialect.default_schema_name)
+    if not tables:
+        _fill(conn)
+    elif "alembic_version" not in tables:
+        raise StoreDamaged(
+            f"{where} holds tables, but no store of this program. Name a database (or schema) of its own"
+        )
+    elif _version(conn, where) != HEAD:
+        from miner.store.migrate import upgrade
+
+        upgrade(conn)
+
+
+def has_store(conn: Connection) -> bool:
+    """Whether a server's schema holds a store."""
+    return inspect(conn).has_table("alembic_version", schema=conn.dialect.default_schema_name)
+
+
+def _version(conn: Connection, path: Path | str) -> str:
     own = not conn.in_transaction()
-    if not inspect(conn).has_table("alembic_version"):
+    if not inspect(conn).has_table("alembic_version", schema=conn.dialect.default_schema_name):
         raise StoreDamaged(f"{path} holds no schema version: it is no store of this program")
     version = str(conn.execute(VERSION).scalar_one_or_none())
     if own:

@@ -182,6 +182,13 @@ def pending_recovery(conn: Connection) -> list[PendingRecovery]:
     return [_pending(row, key) for row in rows]
 
 
+def every_recovery(conn: Connection) -> list[PendingRecovery]:
+    """See `Store.every_recovery`."""
+    rows = conn.execute(sql.EVERY_ENTRY).all()
+    key = bound_to(conn) if rows else ("", "")
+    return [_pending(row, key) for row in rows]
+
+
 def _pending(row: Row[Any], key: tuple[str, str]) -> PendingRecovery:
     entry = RecoveryEntry(row.cause, row.what_to_do, orjson.loads(row.detail))
     return PendingRecovery(row.id, SagaKey(*key, swap_id=row.swap_id), State(row.state), row.at_ms, entry)

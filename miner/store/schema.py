@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002", "0003")
 """Every schema version this program knows, oldest first; the last is the one it works with."""
 HEAD = REVISIONS[-1]
 
@@ -253,6 +253,8 @@ accounts = Table(
     _int("high_water"),
     _int("base"),
     _str("stopped"),
+    _int("seen_nonce", server_default=text("0")),
+    _int("seen_at", server_default=text("0")),
 )
 
 paused = Table("paused", metadata, _str("what", primary_key=True), _str("actor"), _int("at_ms"))
@@ -282,3 +284,19 @@ recovery = Table(
     UniqueConstraint("saga_id", "cause"),
 )
 _partial("ix_recovery_pending", recovery.c.id, where="written_at_ms IS NULL")
+
+operator_requests = Table(
+    "operator_requests",
+    metadata,
+    _int("id", primary_key=True),
+    _int("swap_id"),
+    _str("verb"),
+    _str("actor"),
+    _json("asked"),
+    _str("standing"),
+    _int("at_ms"),
+    _int("expires_at_ms"),
+    _str("taken_by", nullable=True),
+    _json("outcome", nullable=True),
+)
+_partial("ix_operator_requests_open", operator_requests.c.id, where="standing IN ('waiting', 'taken')")

@@ -10,6 +10,7 @@ import pytest
 
 from miner.store import SqlStore
 from tests.conformance.store_builders import CONTRACT, GENESIS, VirtualClock
+from tests.postgres.house import real_schema, schema, the_server
 
 
 @dataclass
@@ -31,13 +32,27 @@ class House:
         return store
 
 
-IMPLEMENTATIONS = ("sqlite",)
+IMPLEMENTATIONS = ("sqlite", "postgresql")
+
+
+def build(implementation: str, folder: Path) -> House:
+    """A fresh database."""
+    if implementation == "sqlite":
+        return House(str(folder / "state" / "store.sqlite"))
+    return House(*schema(the_server()))
+
+
+def real_url(implementation: str, folder: Path) -> str:
+    """An empty database with its real clock."""
+    if implementation == "sqlite":
+        return str(folder / "state" / "store.sqlite")
+    return real_schema(the_server())
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
     """A fresh database of each implementation."""
-    found = House(str(tmp_path / "state" / "store.sqlite"))
+    found = build(request.param, tmp_path)
     yield found
     for store in found.opened:
         await store.close()

@@ -283,7 +283,7 @@ class TestReading:
         for swap_id, made in ((1, marking), (2, held), (3, reserved)):
             saga = await made(store, swap_id)
             entries = await store.journal(saga.id)
-            assert project(entries) is saga.state
+            assert project(entries).state is saga.state
             assert entries[-1].seq == saga.version
             assert [e.seq for e in entries] == list(range(1, len(entries) + 1))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +14,30 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from miner.store import SqlStore, migrate, opening
+from miner.store import SqlStore, migrate, opening, postgresql
+from miner.store.dialect import APPLICATION_ID
 from miner.store.schema import HEAD, REVISIONS, metadata
+from tests.conformance import store_fixtures
 from tests.conformance.store_builders import CONTRACT, GENESIS, discover
 
 
+@pytest.fixture(params=store_fixtures.IMPLEMENTATIONS)
+def implementation(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def empty(implementation: str, folder: Path) -> Engine:
+    """An engine over an empty database."""
+    url = store_fixtures.real_url(implementation, folder)
+    if implementation == "sqlite":
+        folder.mkdir(exist_ok=True)
+        return create_engine(f"sqlite:///{folder}/store.sqlite", poolclass=NullPool)
+    return postgresql.engine(postgresql.place_of(url), 5, None)
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return create_engine(f"sqlite:///{tmp_path}/migrated.sqlite", poolclass=NullPool)
+def engine(implementation: str, tmp_path: Path) -> Engine:
+    return empty(implementation, tmp_path / "migrated")
 
 
 def body(sql: str) -> str:
@@ -33,17 +48,36 @@ def body(sql: str) -> str:
 
 def tables(engine: Engine) -> list[tuple[str, str, str]]:
     """Every table and index with its text; spaces and the order of columns and constraints aside."""
+    if engine.dialect.name == "postgresql":
+        return described(engine)
     with engine.connect() as conn:
         rows = conn.execute(text("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
         return sorted((kind, name, body(sql)) for kind, name, sql in rows)
 
 
-def test_upgrading_gives_the_tables(engine: Engine, tmp_path: Path) -> None:
+DESCRIBED = """
+SELECT 'column', table_name || '.' || column_name,
+    data_type || ' ' || is_nullable || ' ' || coalesce(split_part(column_default, '(', 1), '')
+FROM information_schema.columns WHERE table_schema = current_schema()
+UNION ALL SELECT 'index', indexname, replace(indexdef, current_schema() || '.', '')
+FROM pg_indexes WHERE schemaname = current_schema()
+UNION ALL SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+"""
+
+
+def described(engine: Engine) -> list[tuple[str, str, str]]:
+    """The same of a server's schema: columns, indexes and constraints."""
+    with engine.connect() as conn:
+        return sorted((str(a), str(b), str(c)) for a, b, c in conn.execute(text(DESCRIBED)))
+
+
+def test_upgrading_gives_the_tables(engine: Engine, implementation: str, tmp_path: Path) -> None:
     with engine.begin() as conn:
         migrate.upgrade(conn)
     with engine.connect() as conn:
         assert compare_metadata(MigrationContext.configure(conn), metadata) == []
-    fresh = create_engine(f"sqlite:///{tmp_path}/fresh.sqlite", poolclass=NullPool)
+    fresh = empty(implementation, tmp_path / "fresh")
     with fresh.begin() as conn:
         metadata.create_all(conn)
     migrated = [row for row in tables(engine) if "alembic" not in row[1]]
@@ -63,34 +97,58 @@ def test_the_revisions_are_those_of_the_scripts() -> None:
     assert scripts.get_current_head() == HEAD
 
 
-async def test_an_older_store_is_upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_store_is_upgraded(
+    implementation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As the next program will find this one's store: a revision that it knows, and has left behind."""
-    path = tmp_path / "store.sqlite"
-    store = SqlStore(path)
+    url = store_fixtures.real_url(implementation, tmp_path)
+    store = SqlStore(url)
     await store.open()
     await store.bind(GENESIS, CONTRACT)
     await discover(store, 1)
+    await store.database.write(
+        lambda conn: conn.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    )
     await store.close()
-    conn = sqlite3.connect(path)
-    conn.execute("UPDATE alembic_version SET version_num = '0000'")
-    conn.commit()
-    conn.close()
     monkeypatch.setattr(opening, "REVISIONS", ("0000", *REVISIONS))
 
     def upgrade(conn: object) -> None:
-        conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))  # type: ignore[attr-defined]
+        conn.execute(text(f"UPDATE alembic_version SET version_num = '{HEAD}'"))  # type: ignore[attr-defined]
         ran.append(True)
 
     ran: list[bool] = []
     monkeypatch.setattr(migrate, "upgrade", upgrade)
-    store = SqlStore(path)
+    store = SqlStore(url)
     await store.open()
     assert ran == [True]
     assert await store.saga(1)
     await store.close()
 
 
-def test_alembic_is_not_loaded_without_need(tmp_path: Path) -> None:
+async def test_the_first_schema_of_a_store_is_migrated_in_place(implementation: str, tmp_path: Path) -> None:
+    """What 0001 made, by the migrations of today, while a daemon opens it."""
+    url = store_fixtures.real_url(implementation, tmp_path)
+    if implementation == "sqlite":
+        (tmp_path / "state").mkdir()
+        first = create_engine(f"sqlite:///{url}", poolclass=NullPool)
+    else:
+        first = postgresql.engine(postgresql.place_of(url), 5, None)
+    with first.begin() as conn:
+        migrate.upgrade(conn, "0001")
+        if implementation == "sqlite":
+            conn.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+    store = SqlStore(url)
+    await store.open()
+    await store.bind(GENESIS, CONTRACT)
+    assert await discover(store, 1)
+    await store.close()
+    fresh = empty(implementation, tmp_path / "fresh")
+    with fresh.begin() as conn:
+        metadata.create_all(conn)
+    assert [row for row in tables(first) if "alembic" not in row[1]] == tables(fresh)
+
+
+def test_alembic_and_psycopg_are_not_loaded_without_need(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"
         "from miner.store import SqlStore\n"
@@ -101,6 +159,7 @@ def test_alembic_is_not_loaded_without_need(tmp_path: Path) -> None:
         "        await store.close()\n"
         "asyncio.run(main())\n"
         "assert 'alembic' not in sys.modules\n"
+        "assert 'psycopg' not in sys.modules\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "store.sqlite")]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])

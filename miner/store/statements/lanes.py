@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import exists, insert, null, or_, select, union, update
+from sqlalchemy import and_, exists, func, insert, null, or_, select, union, update
 
 from miner.model import LanePurpose, LaneState
-from miner.store.schema import attempts, imported, lanes, sagas, slots
+from miner.store.schema import accounts, attempts, imported, lanes, sagas, slots
 from miner.store.statements.params import NO, many, number, text, word
 
 PAYING = (LanePurpose.PAYOUT.value, LanePurpose.IMPORTED.value)
@@ -20,6 +20,24 @@ ATTEMPTS = (
 ALLOT = insert(lanes).returning(lanes.c.id)
 TAKE_SLOT = insert(slots)
 SLOTS = select(slots.c.slot).where(slots.c.chain == text("chain"), slots.c.account == text("account"))
+STRANGERS = (
+    select(slots.c.slot)
+    .join_from(slots, lanes, lanes.c.id == slots.c.lane_id)
+    .join(accounts, and_(accounts.c.chain == lanes.c.chain, accounts.c.account == lanes.c.account))
+    .where(
+        slots.c.chain == text("chain"),
+        slots.c.account == text("account"),
+        lanes.c.taker.is_not(None),
+        or_(
+            lanes.c.nonce >= accounts.c.base,
+            and_(
+                lanes.c.nonce.is_(None),
+                func.coalesce(lanes.c.block_height, accounts.c.base) >= accounts.c.base,
+            ),
+        ),
+    )
+)
+"""Slots of lanes that a transaction took which is none of their attempts, since accounting began."""
 WRITE_ATTEMPT = insert(attempts)
 FORGET_LOOK = update(lanes).where(lanes.c.id == number("lane")).values(sighting=null())
 """The newest look did not know the newest attempt."""
@@ -70,6 +88,11 @@ CREDITED = union(
     ),
 )
 """Lanes that a transaction has paid for, or was signed for."""
+
+CREDITED_SWAPS = select(sagas.c.swap_id).where(sagas.c.id.in_(select(CREDITED.subquery().c.saga_id)))
+"""Swaps that a transaction has paid, or was signed for."""
+OF_SAGA = select(lanes).where(lanes.c.saga_id == number("saga")).order_by(lanes.c.id)
+"""Every lane that a saga ever had."""
 
 SIGHT = (
     update(lanes)

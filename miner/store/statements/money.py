@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from miner.model import LanePurpose, LaneState
-from miner.store.schema import accounts, lanes, reservations, slots
+from miner.store.schema import accounts, attempts, lanes, reservations, slots
 from miner.store.statements.lanes import MARK_LANDED, PAYOUT_LANDED
 from miner.store.statements.params import NO, number, text, word
 
@@ -123,13 +123,28 @@ RAISE_HIGH_WATER = (
     update(accounts).where(_ACCOUNT, accounts.c.high_water < number("next")).values(high_water=number("next"))
 )
 STOP = update(accounts).where(_ACCOUNT, accounts.c.stopped == "").values(stopped=text("why"))
+RAISE_SEEN = (
+    update(accounts)
+    .where(_ACCOUNT, accounts.c.seen_nonce < number("nonce"))
+    .values(seen_nonce=number("nonce"), seen_at=number("height"))
+)
 CLEAR = (
-    update(accounts).where(_ACCOUNT).values(stopped="", base=number("base"), high_water=number("high_water"))
+    update(accounts)
+    .where(_ACCOUNT)
+    .values(
+        stopped="", base=number("base"), high_water=number("high_water"), seen_nonce=number("seen"), seen_at=0
+    )
 )
 
 _OF_ACCOUNT = and_(lanes.c.chain == text("chain"), lanes.c.account == text("account"))
 AWAITED = select(lanes.c.id).where(_OF_ACCOUNT, lanes.c.closed == NO).limit(1)
 """A lane of the account that is open."""
+LAST_DEATH = (
+    select(func.coalesce(func.max(attempts.c.death), 0))
+    .join_from(attempts, lanes, attempts.c.lane_id == lanes.c.id)
+    .where(_OF_ACCOUNT)
+)
+"""Height from which nothing signed for the account is valid any more, by its eras."""
 FORGET_SLOTS = delete(slots).where(
     slots.c.chain == text("chain"),
     slots.c.account == text("account"),

@@ -34,6 +34,8 @@ RECOVER = insert(recovery).from_select(
     ),
 )
 """An entry for the recovery log, unless the saga has one for this cause."""
+_ENTRIES = select(recovery, sagas.c.swap_id).join(sagas, sagas.c.id == recovery.c.saga_id)
+EVERY_ENTRY = _ENTRIES.order_by(recovery.c.id)
 PENDING = (
     select(recovery, sagas.c.swap_id)
     .join(sagas, sagas.c.id == recovery.c.saga_id)

@@ -24,7 +24,7 @@ IDS = select(sagas.c.swap_id, sagas.c.id, sagas.c.created_at_ms).where(sagas.c.s
 COUNT = select(sagas.c.state, func.count()).group_by(sagas.c.state)
 FENCED = select(sagas.c.version).where(sagas.c.id == number("id"), fence_saga())
 
-INSERT = insert(sagas).values(created_at_ms=NOW, updated_at_ms=NOW)
+INSERT = insert(sagas)
 
 STEP = (
     update(sagas)
