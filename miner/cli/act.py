@@ -1,4 +1,10 @@
-"""Commands by which the operator decides: `pause`, `resume`, `import-sent`."""
+"""Commands by which the operator decides: `pause`, `resume`, `import-sent`.
+
+Each writes rows that a running daemon reads in its own transactions, and changes no swap: a pause is read
+in every round; what stops or clears an account, and what an import names, is read again in the very
+transaction that would sign; the pinned code before each payout. So they need no lease. Commands that change
+a swap go through its lease: see `miner.cli.recover`.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +148,7 @@ def import_sent(
     async def take(store: Store) -> int:
         return await store.import_sent(sends)
 
-    if dry_run and not settings.store.file.exists():
+    if dry_run and not settings.store.may_exist:
         new = len(sends)
     else:
         new = acting(settings, count if dry_run else take)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from miner.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from miner.config import CheckLine, Settings
-    from miner.model import AccountRow, ImportedSend, Lease
+    from miner.config import CheckLine, SecretFile, Settings
+    from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Store
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class Wiring(Protocol):
     """The functions of `miner.app` that the commands call."""
 
     async def open_store(self, settings: Settings) -> Store:
-        """The store in `settings.store.file`, open; made and migrated where needed. Takes no lease."""
+        """The store that the settings name, open; made and migrated where needed. Takes no lease."""
 
     async def run(self, settings: Settings) -> int:
         """Run the daemon until it is told to end; returns the exit code."""
@@ -50,11 +50,69 @@ class Wiring(Protocol):
             The code hash that was pinned before, and the one that is pinned now.
         """
 
+    async def would(self, settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+        """What would come of operators' requests now; nothing is changed and no lease taken."""
+
+    async def ask(
+        self,
+        settings: Settings,
+        store: Store,
+        asked: Sequence[Asked],
+        wait_s: float,
+        say: Callable[[str], None],
+    ) -> Sequence[OperatorRequest]:
+        """Have requests carried out by the daemon or, where none runs, under leases taken here."""
+
+    async def chain_now(self, settings: Settings, store: Store, saga: Saga) -> Mapping[str, Any]:
+        """What contract and chains say of a swap now."""
+
+    async def resolve_recovery(
+        self, settings: Settings, store: Store | None, entry: Mapping[str, Any], reason: str, actor: str
+    ) -> None:
+        """Append a line that says that an entry of the recovery log was dealt with."""
+
     def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
         """The recovery log's entries, and its damage in words."""
 
     def parse_sent_cache(self, path: Path) -> Sequence[ImportedSend]:
         """Read another program's sent cache; raises rather than reading a part."""
+
+    async def store_info(self, settings: Settings) -> Mapping[str, Any]:
+        """What the store is and holds."""
+
+    async def rebuild_rows(
+        self,
+        store: Store,
+        swap_ids: Sequence[int],
+        actor: str,
+        *,
+        do: bool,
+        progress: Callable[[str, int, int], None],
+    ) -> Sequence[Audit]:
+        """Compute rows of sagas anew from their journals; write those that differ where `do`."""
+
+    async def rebuild_from_chain(
+        self,
+        settings: Settings,
+        actor: str,
+        *,
+        do: bool,
+        wait_s: float,
+        progress: Callable[[str, int, int], None],
+    ) -> Mapping[str, Any]:
+        """Judge every open swap by the chains, and write what was found where `do`."""
+
+    async def store_copy(
+        self,
+        settings: Settings,
+        to: str,
+        password: SecretFile | None,
+        actor: str,
+        *,
+        do: bool,
+        progress: Callable[[str, int, int], None],
+    ) -> Mapping[str, Any]:
+        """Move the store to another database, or say what would be moved."""
 
 
 def wiring() -> Wiring:
@@ -64,8 +122,10 @@ def wiring() -> Wiring:
     return app
 
 
-def actor() -> str:
-    """Who acts, for journals and audit notes."""
+def actor(named: str | None = None) -> str:
+    """Who acts, for journals and audit notes: the one named, else the user of the system."""
+    if named:
+        return f"operator:{named}"
     try:
         return f"operator:{getpass.getuser()}"
     except (KeyError, OSError):
@@ -78,10 +138,10 @@ def looking(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     Raises:
         StoreUnavailable: There is none yet.
     """
-    file = settings.store.file
-    if not file.exists():
+    if not settings.store.may_exist:
         raise StoreUnavailable(
-            f"there is no store at {file}: the daemon has not run yet, or store.path is another"
+            f"there is no store at {settings.store.place}: the daemon has not run yet, or "
+            "store.path is another"
         )
     return acting(settings, work)
 

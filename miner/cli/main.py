@@ -12,10 +12,12 @@ from typing import Annotated
 
 import typer
 
-from miner.cli import act, look, setup
+from miner.cli import act, look, recover, setup
 from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
+from miner.cli.rebuild import rebuild
 from miner.cli.recovery import recovery
 from miner.cli.render import say
+from miner.cli.store import store
 from miner.errors import MinerError
 
 PROGRAM = "swap-miner"
@@ -54,7 +56,14 @@ app.command()(look.evidence)
 app.command()(act.pause)
 app.command()(act.resume)
 app.command("import-sent")(act.import_sent)
+app.command()(recover.retry)
+app.command()(recover.release)
+app.command()(recover.quarantine)
+app.command("adopt-payout")(recover.adopt_payout)
+app.command()(recover.mark)
+app.command()(rebuild)
 app.add_typer(recovery, name="recovery")
+app.add_typer(store, name="store")
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The nouns: swaps as the contract tells them, lanes and attempts, sagas and their journal. Pure data."""
 
+from miner.model.audit import Audit, Difference
 from miner.model.ingest import (
     AccountRow,
     Discovery,
@@ -29,6 +30,7 @@ from miner.model.payment import (
     PayoutOrder,
     Pending,
     Reservation,
+    Since,
 )
 from miner.model.policy import (
     Caps,
@@ -44,6 +46,7 @@ from miner.model.record import (
     SagaPatch,
     Step,
 )
+from miner.model.request import Asked, Came, OperatorRequest, Outcome, Standing, Verb
 from miner.model.swap import (
     BlockFacts,
     ContractEvent,
@@ -59,12 +62,16 @@ from miner.model.swap import (
 __all__ = [
     "AccountRow",
     "Adopted",
+    "Asked",
     "Attempt",
     "AttemptKind",
+    "Audit",
     "BlockFacts",
+    "Came",
     "Caps",
     "Claim",
     "ContractEvent",
+    "Difference",
     "Discovery",
     "Ending",
     "EndingKind",
@@ -79,6 +86,8 @@ __all__ = [
     "Lease",
     "Mark",
     "Observation",
+    "OperatorRequest",
+    "Outcome",
     "Payment",
     "PaymentClaim",
     "PayoutOrder",
@@ -95,9 +104,12 @@ __all__ = [
     "Sighting",
     "SightingKind",
     "SignedTx",
+    "Since",
+    "Standing",
     "Step",
     "Swap",
     "SwapStatus",
     "TakerEffect",
     "Terms",
+    "Verb",
 ]

@@ -93,6 +93,9 @@ class AccountRow:
         base: Substrate: first nonce that must be explained by a lane. Bitcoin: height from which every
             spend must be.
         stopped: Why first sends on this account are stopped; empty when they are not.
+        seen: Substrate: highest finalised nonce ever seen; below it, the account was emptied and began
+            again. Bitcoin: 0.
+        seen_at: Height at which that nonce was seen; a view that ends below it proves nothing.
     """
 
     chain: str
@@ -100,6 +103,8 @@ class AccountRow:
     high_water: int
     base: int
     stopped: str = ""
+    seen: int = 0
+    seen_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,8 @@ class SightingKind(StrEnum):
     TAKEN = "taken"
     """The slot was used by a transaction that is none of our attempts, finalised."""
     EXPIRED = "expired"
-    """Finalised height is past the death of every attempt, slot unused."""
+    """Slot unused, and no attempt can use it: the finalised height is past the death of every one, or that
+    block's runtime calls them bad proofs (signed before an upgrade)."""
 
 
 class TakerEffect(StrEnum):

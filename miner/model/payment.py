@@ -86,6 +86,22 @@ class PayoutOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """When a swap began, for looking at what was paid from then on.
+
+    Attributes:
+        height: Block of the contract's chain that it began in.
+        age_blocks: Blocks of the contract's chain, whose blocks are the shortest, since then; for chains that
+            are of another one, and looked at with a margin.
+        at_ms: That block's time; 0 where it is not needed.
+    """
+
+    height: int
+    age_blocks: int
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """Inventory set aside for one saga.
 

@@ -95,6 +95,7 @@ _CHANGING = frozenset(
         "dest_tx_block",
         "dest_amount",
         "status",
+        "initiated_block",  # another one where the block that began it was replaced
         "timeout_block",
         "fulfilled_block",
         "completed_block",
