@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import structlog
 
 from miner.errors import LeaseLost, MinerError, ReadFailed, StoreError
-from miner.lease import WATCH, LeaseKeeper
+from miner.lease import LeaseKeeper
 from miner.model import Head, Lease
-from miner.ports import Clock, Heads, Node, RecoveryLog, Store, Tell
+from miner.ports import Clock, Heads, Node, Store, Tell
+from miner.recover import Recoverer
 from miner.settle import RoundReport, Settler
-from miner.sweep import SweepReconciler, write_recovery
+from miner.sweep import RECOVERY_ENTRIES, SweepReconciler
 from miner.watch import FinalityViolation, Watcher
 
 log = structlog.get_logger("supervise")
@@ -51,8 +52,8 @@ class Supervisor:
         watcher: Watcher,
         settler: Settler,
         sweeps: SweepReconciler,
+        recoverer: Recoverer,
         keeper: LeaseKeeper,
-        recovery: RecoveryLog,
         tell: Tell,
         clock: Clock,
         pace: Pace,
@@ -62,8 +63,8 @@ class Supervisor:
         self._watcher = watcher
         self._settler = settler
         self._sweeps = sweeps
+        self._recoverer = recoverer
         self._keeper = keeper
-        self._recovery = recovery
         self._tell = tell
         self._clock = clock
         self._pace = pace
@@ -73,6 +74,7 @@ class Supervisor:
         self._swept_at: int | None = None
         self._done: Heads | None = None
         self._to_lease = False
+        self._passive: Heads | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish the round under way and return.
@@ -85,6 +87,7 @@ class Supervisor:
             tasks = [
                 group.create_task(self._hear(), name="hear-heads"),
                 group.create_task(self._keeper.run(), name="heartbeat"),
+                group.create_task(self._hear_store(), name="hear-store"),
             ]
             await self._rounds(stop)
             for task in tasks:
@@ -94,13 +97,31 @@ class Supervisor:
         while True:
             try:
                 async for heads in self._node.follow():
-                    if self._heads is None or heads.finalised != self._heads.finalised:
-                        self._finalised_since = self._clock.monotonic()
-                    self._heads = heads
+                    self._note(heads)
                     self._heard.set()
             except ReadFailed as failed:
                 log.error("no_endpoint_answers", cause=str(failed))
                 await self._clock.sleep(self._pace.poll_s)
+
+    async def _hear_store(self) -> None:
+        """What another process decided (pause, resume, import) is acted on at once."""
+        while True:
+            await self._store.changed()
+            self._heard.set()
+
+    def _note(self, heads: Heads) -> None:
+        if self._heads is None or heads.finalised != self._heads.finalised:
+            self._finalised_since = self._clock.monotonic()
+        self._heads = heads
+        self._keeper.heard()
+
+    async def once(self, heads: Heads) -> None:
+        """What hearing of these heads leads to: one round. `run` does this for ever.
+
+        What goes wrong is told and logged; nothing is raised but cancellation.
+        """
+        self._note(heads)
+        await self._guarded_round(heads)
 
     async def _rounds(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(_until(stop), name="stopping")
@@ -129,8 +150,9 @@ class Supervisor:
             self._tell.ready(False, str(violation))
         except LeaseLost as lost:
             self._to_lease = True
+            self._keeper.stand_by(lost)
             self._tell.ready(False, str(lost))
-            log.error("lease_lost", resource=lost.resource, holder=lost.holder, until_ms=lost.expires_at_ms)
+            self._stood_by(heads)
         except StoreError as error:
             self._tell.ready(False, str(error))
             log.error("store_refuses", error=str(error), kind=type(error).__name__)
@@ -141,21 +163,70 @@ class Supervisor:
             self._tell.ready(False, "internal error")
             log.exception("round_broke")
 
+    async def _take_note(self) -> None:
+        """The database is another, or an older one: nothing that was known from it holds any more."""
+        if (change := await self._store.what_changed()) is None:
+            return
+        log.critical(
+            "store_changed",
+            change=change,
+            remedy="accounts are audited before the next payout; look whether pauses and imports are kept",
+        )
+        self._settler.trust_no_account()
+        self._swept_at = None
+        self._to_lease = True
+
     async def _round(self, heads: Heads) -> None:
-        lease = await self._store.acquire(WATCH)
-        if self._to_lease or self._keeper.lost_any():
+        await self._take_note()
+        lost = self._keeper.lost_any()
+        self._to_lease = self._to_lease or lost
+        lease = await self._keeper.watch(heads)
+        if self._to_lease:
             await self._store.lease_sagas()
             self._to_lease = False
         await self._catch_up(heads.finalised, lease)
         sweep = self._sweep_is_due(heads.finalised)
         if sweep:
-            await self._sweep(heads.finalised, lease)
+            await self._sweep(heads.finalised)
         stalled = self._clock.monotonic() - self._finalised_since > self._pace.stall_s
-        stopped = "finality_stalled" if stalled else ""
-        report = await self._settler.round(heads, sweep=sweep, sends_stopped=stopped)
-        await write_recovery(self._store, self._recovery)
-        self._tell.ready(True, "")
+        lags = "" if stalled else await self._lags(heads.finalised)
+        stopped = "finality_stalled" if stalled else lags and "node_lags"
+        report = await self._settle(heads, sweep, stopped)
+        await self._sweeps.run(RECOVERY_ENTRIES)
+        why = f"no new finalised block in {self._pace.stall_s:g} s" if stalled else lags or report.blind
+        self._tell.ready(not why, why)
         self._told(heads, report)
+
+    async def _lags(self, finalised: Head) -> str:
+        """Why no deadline can be judged by these heads: blocks above them were taken in already."""
+        known = await self._store.cursor()
+        if known is None or known.height <= finalised.height:
+            return ""
+        return f"the node is at finalised block {finalised.height}, and {known.height} is known"
+
+    async def _settle(self, heads: Heads, sweep: bool, stopped: str) -> RoundReport:
+        """The operators' requests, then every swap; the answers tell what both made of it."""
+        asked = await self._recoverer.take(heads)
+        report = await self._settler.round(heads, sweep=sweep, sends_stopped=stopped, asked=asked)
+        await self._recoverer.answer()
+        return report
+
+    async def serve_alone(self, heads: Heads) -> None:
+        """Answer operators' requests where no daemon runs; no payout is begun and nothing is swept.
+
+        Raises:
+            LeaseLost: Another process works on this store.
+            MinerError: As its parts do; what was taken up by then is told when it is looked at again.
+        """
+        lease = await self._keeper.take_watch()
+        beats = asyncio.create_task(self._keeper.run(), name="heartbeat")
+        try:
+            await self._catch_up(heads.finalised, lease)
+            await self._settle(heads, sweep=False, stopped="no_daemon_runs")
+            await self._sweeps.run(RECOVERY_ENTRIES)
+        finally:
+            beats.cancel()
+            await asyncio.gather(beats, return_exceptions=True)
 
     async def _catch_up(self, finalised: Head, lease: Lease) -> None:
         try:
@@ -182,27 +253,21 @@ class Supervisor:
             steps=report.steps,
         )
 
+    def _stood_by(self, heads: Heads) -> None:
+        """A daemon that stands by and hears its chain does what it has to; a restart would mend nothing."""
+        if heads != self._passive:
+            self._passive = heads
+            self._tell.progress()
+
     def _sweep_is_due(self, finalised: Head) -> bool:
         return self._swept_at is None or finalised.height >= self._swept_at + self._pace.sweep_blocks
 
-    async def _sweep(self, finalised: Head, lease: Lease) -> None:
-        await self._store.lease_sagas()
-        seen = await self._sweep_state(lease)
+    async def _sweep(self, finalised: Head) -> None:
+        """Whatever fails of them, the known swaps go on all the same."""
         report = await self._sweeps.run()
         self._swept_at = finalised.height
-        if not seen or report.failed:
+        if report.failed:
             self._swept_at -= max(self._pace.sweep_blocks - RETRY_SWEEP_BLOCKS, 0)
-
-    async def _sweep_state(self, lease: Lease) -> bool:
-        """Look for what events did not tell; where that fails, the known swaps go on all the same."""
-        cursor = await self._store.cursor()
-        try:
-            if cursor is not None:
-                await self._watcher.sweep(cursor, lease)
-        except ReadFailed as failed:
-            log.warning("sweep_failed", sweep="state", cause=str(failed))
-            return False
-        return True
 
     async def _finality_violated(self, violation: FinalityViolation, lease: Lease) -> None:
         """Law 4: stop first sends until a person lets them go on, and go back to the common ancestor."""

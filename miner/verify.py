@@ -7,7 +7,7 @@ integers, addresses are compared as accounts, and the payment is looked up on it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from miner.amounts import Chain, Rate, user_receives
 from miner.errors import ReadFailed, Refused
@@ -64,6 +64,7 @@ class Verifier:
                 `recipient_of_another_network`, `recipient_is_sender`.
         """
         source, dest = self.pair(swap)
+        swap = _as_assigned(swap, source, dest)
         miner = self._miners.get(swap.miner)
         if miner is None:
             raise Refused("swap", "not_our_miner", swap.miner)
@@ -172,3 +173,10 @@ class Verifier:
     async def still_good(self, payment: Payment) -> bool:
         """Whether a verified payment is still canonical."""
         return await self._rails[payment.chain].still_good(payment)
+
+
+def _as_assigned(swap: Swap, source: Chain, dest: Chain) -> Swap:
+    """The swap with the amount that it was assigned with: a mark puts what was paid, net, in its place."""
+    if swap.status is SwapStatus.ACTIVE:
+        return swap
+    return replace(swap, dest_amount=Rate.parse(swap.rate).convert(swap.source_amount, source, dest))

@@ -201,7 +201,8 @@ class Watcher:
             for event in block.events:
                 await self._note(event, block, found)
         head = blocks[-1].head
-        known = await self._store.known(found.changed | set(found.endings))
+        known = await self._store.known(found.changed | set(found.endings) | set(found.initiated))
+        found.changed |= found.initiated.keys() & known.keys()  # again, where a block was replaced
         discoveries, swaps = await self._read(found, known, head)
         observations = [
             Observation(i, swaps.get(i), found.endings.get(i), slash_note(found.endings.get(i)))
@@ -327,6 +328,8 @@ class Watcher:
         answer = await self._contract.swaps(due, head)
         changed = []
         for swap_id, swap in answer.items():
+            if swap is None and swap_id >= await self._contract.next_swap_id(head):
+                continue  # not born on this chain (again): the block that began it was replaced
             ending = await self._ending(swap_id, swap, head)
             if ending is not None:
                 changed.append(Observation(swap_id, swap, ending, slash_note(ending)))

@@ -5,18 +5,18 @@ The command line calls the functions below; each imports what it needs when it i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from miner.config import CheckLine, Settings
-    from miner.model import AccountRow, ImportedSend, Lease
+    from miner.config import CheckLine, SecretFile, Settings
+    from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Store
 
 
 async def open_store(settings: Settings) -> Store:
-    """The store in `settings.store.file`, open; made and migrated where needed. Takes no lease."""
+    """The store that the settings name, open; made and migrated where needed. Takes no lease."""
     from miner.app.wiring import make_store
 
     store = make_store(settings)
@@ -54,7 +54,7 @@ async def clear_account(settings: Settings, store: Store, account: str, actor: s
     Returns:
         Whether it was stopped; None where the store does not know the account.
     """
-    from miner.app.operator import clear
+    from miner.app.clearing import clear
 
     return await clear(settings, store, account, actor)
 
@@ -64,6 +64,38 @@ async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str
     from miner.app.operator import accept_code as accept
 
     return await accept(settings, store, actor)
+
+
+async def would(settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+    """What would come of operators' requests now; nothing is changed and no lease taken."""
+    from miner.app.requests import would as look
+
+    return await look(settings, store, asked)
+
+
+async def ask(
+    settings: Settings, store: Store, asked: Sequence[Asked], wait_s: float, say: Callable[[str], None]
+) -> Sequence[OperatorRequest]:
+    """Have operators' requests carried out by the daemon or, where none runs, under leases taken here."""
+    from miner.app.requests import ask as carry_out
+
+    return await carry_out(settings, store, asked, wait_s, say)
+
+
+async def chain_now(settings: Settings, store: Store, saga: Saga) -> Mapping[str, Any]:
+    """What contract and chains say of a swap now."""
+    from miner.app.requests import chain_now as look
+
+    return await look(settings, store, saga)
+
+
+async def resolve_recovery(
+    settings: Settings, store: Store | None, entry: Mapping[str, Any], reason: str, actor: str
+) -> None:
+    """Append a line that says that an entry of the recovery log was dealt with."""
+    from miner.app.operator import resolve
+
+    await resolve(settings, store, entry, reason, actor)
 
 
 def read_recovery(settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
@@ -79,3 +111,53 @@ def parse_sent_cache(path: Path) -> Sequence[ImportedSend]:
     from miner.app.operator import read_sent_cache
 
     return read_sent_cache(path)
+
+
+async def store_info(settings: Settings) -> Mapping[str, Any]:
+    """What the store is and holds."""
+    from miner.app.stores import info
+
+    return await info(settings)
+
+
+async def store_copy(
+    settings: Settings,
+    to: str,
+    password: SecretFile | None,
+    actor: str,
+    *,
+    do: bool,
+    progress: Callable[[str, int, int], None],
+) -> Mapping[str, Any]:
+    """Move the store to another database, or say what would be moved."""
+    from miner.app.stores import copy
+
+    return await copy(settings, to, password, actor, do=do, progress=progress)
+
+
+async def rebuild_rows(
+    store: Store,
+    swap_ids: Sequence[int],
+    actor: str,
+    *,
+    do: bool,
+    progress: Callable[[str, int, int], None],
+) -> Sequence[Audit]:
+    """Compute rows of sagas anew from their journals; write those that differ where `do`."""
+    from miner.app.rebuild import from_journal
+
+    return await from_journal(store, swap_ids, actor, do=do, progress=progress)
+
+
+async def rebuild_from_chain(
+    settings: Settings,
+    actor: str,
+    *,
+    do: bool,
+    wait_s: float,
+    progress: Callable[[str, int, int], None],
+) -> Mapping[str, Any]:
+    """Judge every open swap by the chains, and write what was found where `do`."""
+    from miner.app.rebuild import from_chain
+
+    return await from_chain(settings, actor, do=do, wait_s=wait_s, progress=progress)

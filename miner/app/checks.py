@@ -57,14 +57,18 @@ def _failed(name: str, error: MinerError) -> CheckLine:
 
 async def _store(settings: Settings) -> AsyncIterator[CheckLine]:
     """The store, where there is one: opening a missing one would make it."""
-    if not settings.store.file.exists():
-        yield CheckLine("store", None, f"{settings.store.file} will be made at the first start")
-        return
+    place = settings.store.place
     store = make_store(settings)
     try:
+        about = await store.survey()
+        if about.server is not None:
+            yield CheckLine("store server", True, about.server)
+        if not about.exists:
+            yield CheckLine("store", None, f"{place} will be made at the first start")
+            return
         await store.open()
         cursor = await store.cursor()
-        yield CheckLine("store", True, f"{settings.store.file}, at block {cursor.height if cursor else '–'}")
+        yield CheckLine("store", True, f"{place}, at block {cursor.height if cursor else '–'}")
     except MinerError as error:
         yield _failed("store", error)
     finally:

@@ -10,14 +10,18 @@ import structlog
 from miner.app.tell import SystemClock, SystemdTell
 from miner.app.wiring import Outside, connect, make_store, supervisor
 from miner.config import Settings
-from miner.errors import LeaseLost, ReadFailed
+from miner.errors import LeaseLost, ReadFailed, StoreUnavailable
 from miner.model import Saga
 from miner.notify.log import configure
 from miner.ports import Store
+from miner.saga import State
+from miner.store import folder
+from miner.verdict.remedies import command_for
 
 log = structlog.get_logger("app")
 
 OK, HELD_BY_ANOTHER = 0, 4
+RECOVERY = "start-up recovery"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 PATIENCE_S = 120.0
 """What an attempt to connect may take; asked of systemd anew before each."""
@@ -40,6 +44,8 @@ async def run(settings: Settings) -> int:
         loop.add_signal_handler(name, stop.set)
     tell = SystemdTell()
     store = make_store(settings)
+    if settings.store.url is not None:
+        folder.prepare(settings.store.path)  # the recovery log stays there
     await store.open()
     try:
         return await _work(settings, store, tell, stop)
@@ -59,7 +65,7 @@ async def _work(settings: Settings, store: Store, tell: SystemdTell, stop: async
             return HELD_BY_ANOTHER
         if stop.is_set():
             return OK
-        await _report(store)
+        await _report(store, await _recover(store, stop))
         await services.run(stop)
         return OK
     finally:
@@ -81,27 +87,53 @@ async def _connect(settings: Settings, tell: SystemdTell, stop: asyncio.Event) -
 
 
 async def _take_over(settings: Settings, store: Store, stop: asyncio.Event) -> bool:
-    """Wait for a dead process's lease to run out; give up when its holder is alive."""
+    """Wait for a dead process's lease to run out; give up when its holder is alive, unless on standby."""
     ends = 0
     while not stop.is_set():
         try:
             await store.acquire("watch")
             return True
         except LeaseLost as lost:
-            left_s = max(0.2, ((lost.expires_at_ms or 0) - await store.now_ms()) / 1000)
-            if ends and (lost.expires_at_ms or 0) > ends:
+            until = lost.expires_at_ms or 0
+            left_s = max(0.2, (until - await store.now_ms()) / 1000)
+            if ends and until > ends and not settings.store.standby:
                 log.error(
                     "another_daemon_works_on_this_store",
                     holder=lost.holder,
-                    until_ms=lost.expires_at_ms,
-                    store=str(settings.store.file),
-                    remedy="stop the other one; one store has one daemon",
+                    until_ms=until,
+                    store=settings.store.place,
+                    remedy="stop the other one, or set store.standby (PostgreSQL); one at a time works",
                 )
                 return False
-            ends = lost.expires_at_ms or 0
-            log.warning("waiting_for_the_lease", holder=lost.holder, seconds=round(left_s, 1))
-            await _nap(stop, left_s + 0.1)
+            if not ends:
+                log.warning("waiting_for_the_lease", holder=lost.holder, seconds=round(left_s, 1))
+            ends = until
+        except StoreUnavailable as refused:  # a server that is away, or another one than it was
+            if not settings.store.standby:
+                raise
+            left_s = FIRST_PAUSE_S
+            log.warning("store_refuses", error=str(refused), changed=await _take_note(store))
+        await _nap_or_news(store, stop, left_s + 0.1)
     return True
+
+
+async def _take_note(store: Store) -> str | None:
+    try:
+        return await store.what_changed()
+    except StoreUnavailable:
+        return None
+
+
+async def _nap_or_news(store: Store, stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long; shorter when told to stop, or when another process says that it changed something."""
+    waiting = [
+        asyncio.create_task(stop.wait(), name="stopping"),
+        asyncio.create_task(store.changed(), name="store-news"),
+    ]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def _nap(stop: asyncio.Event, seconds: float) -> None:
@@ -111,15 +143,39 @@ async def _nap(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _report(store: Store) -> None:
+async def _recover(store: Store, stop: asyncio.Event) -> dict[str, int]:
+    """Start-up recovery, by one node at a time: every swap to work on is taken, or told as not taken.
+
+    Returns:
+        `recovered`: swaps that this process works on now; `failed`: open ones that another one holds.
+    """
+    while not await store.alone(RECOVERY):
+        log.info("waiting_for_another_node_to_recover")
+        await _nap(stop, FIRST_PAUSE_S)
+        if stop.is_set():
+            return {"recovered": 0, "failed": 0}
+    try:
+        taken = await store.lease_sagas()
+        ours = sum(not saga.state.ended for saga in await store.open_sagas())
+        counts = await store.count_by_state()
+        unended = sum(n for state, n in counts.items() if not State(state).ended)
+    finally:
+        await store.give_up(RECOVERY)
+    report = {"recovered": taken, "failed": unended - ours}
+    told = log.warning if report["failed"] else log.info
+    told("start_up_recovery", **report)
+    return report
+
+
+async def _report(store: Store, recovery: dict[str, int]) -> None:
     """The start-up report: what was found, what is resumed, what needs the operator."""
-    taken = await store.lease_sagas()
     counts = {str(state): n for state, n in (await store.count_by_state()).items() if n}
     cursor = await store.cursor()
     log.info(
         "start_up_report",
         sagas=counts,
-        resumed=taken,
+        resumed=recovery["recovered"],
+        recovery=recovery,
         cursor=cursor.height if cursor else None,
         paused=sorted(await store.paused()),
     )
@@ -129,5 +185,5 @@ async def _report(store: Store) -> None:
 
 def _needs(saga: Saga) -> dict[str, str]:
     if saga.state == "HELD":
-        return {"needs_you": f"swap-miner show {saga.key.swap_id}", "reason": saga.reason}
+        return {"needs_you": command_for(saga.reason, saga.key.swap_id), "reason": saga.reason}
     return {}

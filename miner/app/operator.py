@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from miner.amounts import Chain
 from miner.app.tell import SystemClock
 from miner.app.wiring import connect
 from miner.config import Settings
 from miner.errors import ConfigError
-from miner.model import ImportedSend
+from miner.model import ImportedSend, Json, PendingRecovery, RecoveryEntry, SagaKey
+from miner.notify.log import configure
+from miner.notify.recovery import RecoveryFile
 from miner.ports import Store
+from miner.saga import State
 from miner.settle.desk import CODE_HASH
 from miner.store import parse_sent_cache
-
-
-async def clear(settings: Settings, store: Store, account: str, actor: str) -> bool | None:
-    """Let first sends go on for a stopped account; accounting begins anew where the chain stands now.
-
-    Returns:
-        Whether it was stopped; None where the store does not know the account.
-    """
-    row = next((row for row in await store.accounts() if row.account == account), None)
-    if row is None:
-        return None
-    outside = await connect(settings, SystemClock())
-    try:
-        chain = Chain(row.chain.partition(":")[0])
-        base = await outside.rails[chain].baseline(account)
-    finally:
-        await outside.close()
-    return await store.clear_account(row.chain, account, base, actor)
+from miner.sweep import write_recovery
 
 
 async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str, str]:
@@ -40,6 +27,7 @@ async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str
     Returns:
         The code hash that was pinned before, and the one that is now.
     """
+    configure("warning", settings.log.format)
     outside = await connect(settings, SystemClock())
     await outside.close()
     return await store.repin(CODE_HASH, outside.code_hash, actor), outside.code_hash
@@ -58,3 +46,30 @@ def read_sent_cache(path: Path) -> Sequence[ImportedSend]:
     except UnicodeDecodeError as exc:
         raise ConfigError(str(path), "is not text", "Name the sent cache, a JSON file") from exc
     return parse_sent_cache(text, str(path))
+
+
+RESOLVED = "resolved:"
+"""Prefix of the cause of a line that says that an entry was dealt with; the entry's own cause follows."""
+
+
+async def resolve(
+    settings: Settings, store: Store | None, entry: Mapping[str, Any], reason: str, actor: str
+) -> None:
+    """Note that an entry of the recovery log was dealt with, by a line of its own: the entry stays.
+
+    The log is appended to under its file lock, line by line, as the daemon does it; entries that the store
+    has not written there yet go first. No swap is changed, so no lease is needed.
+
+    Raises:
+        StoreError: It could not be noted; ask again.
+    """
+    log = RecoveryFile(settings.recovery_file)
+    at_ms = time.time_ns() // 1_000_000
+    if store is not None:
+        await write_recovery(store, log)
+        detail: dict[str, Json] = {"entry": entry["id"], "swap_id": entry["swap_id"], "cause": entry["cause"]}
+        await store.log_operator(actor, "recovery_resolve", {**detail, "reason": reason})
+        at_ms = await store.now_ms()
+    key = SagaKey(str(entry["genesis"]), str(entry["contract"]), int(entry["swap_id"]))
+    line = RecoveryEntry(f"{RESOLVED}{entry['cause']}", reason, {"actor": actor, "reason": reason})
+    await log.append(PendingRecovery(int(entry["id"]), key, State(entry["state"]), at_ms, line))

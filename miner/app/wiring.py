@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import structlog
 
 from miner.amounts import Chain
+from miner.app import crash
 from miner.app.bitcoin import bitcoin_rail
 from miner.app.keys import load_keys
-from miner.app.tell import SystemClock, SystemdTell
+from miner.app.tell import SystemClock
 from miner.chains.substrate.lanes import Lanes
 from miner.chains.substrate.link import Limits
 from miner.chains.substrate.node import SubstrateNode
@@ -20,12 +21,13 @@ from miner.contract import Contract, load
 from miner.errors import ReadFailed
 from miner.lease import LeaseKeeper
 from miner.notify.recovery import RecoveryFile
-from miner.ports import Rail, Store
+from miner.ports import Rail, Store, Tell
+from miner.recover import Recoverer
 from miner.settle import Settler
 from miner.settle.desk import CODE_HASH, Desk
 from miner.store import SqlStore
 from miner.supervise import Pace, Supervisor
-from miner.sweep import SweepReconciler, account_for_spends
+from miner.sweep import SweepReconciler, register_all
 from miner.verify import MinerAccounts, Verifier
 from miner.watch import Watcher
 
@@ -59,11 +61,15 @@ class Outside:
 
 def make_store(settings: Settings) -> SqlStore:
     """The store, not yet open."""
-    return SqlStore(
-        settings.store.file,
-        lease_ttl_s=settings.store.lease_ttl_s,
-        busy_timeout_s=settings.store.busy_timeout_s,
+    wanted = settings.store
+    secret = wanted.password_file
+    store = SqlStore(
+        wanted.file if wanted.url is None else wanted.url,
+        lease_ttl_s=wanted.lease_ttl_s,
+        busy_timeout_s=wanted.busy_timeout_s,
+        password=None if secret is None else secret.read,
     )
+    return crash.asked_for(settings).around(store, "store")
 
 
 def make_node(settings: Settings, accounts: tuple[str, ...], clock: SystemClock) -> SubstrateNode:
@@ -115,7 +121,9 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
             await rail.close()
         await node.close()
         raise
-    return Outside(node, contract, rails, miners, code_hash)
+    points = crash.asked_for(settings)
+    rails = {chain: points.around(rail, chain) for chain, rail in rails.items()}
+    return Outside(node, points.around(contract, "contract"), rails, miners, code_hash)
 
 
 async def _connect_rail(rail: Rail) -> None:
@@ -128,7 +136,20 @@ async def _connect_rail(rail: Rail) -> None:
         )
 
 
-async def supervisor(settings: Settings, store: Store, outside: Outside, tell: SystemdTell) -> Supervisor:
+def make_desk(settings: Settings, store: Store, outside: Outside) -> Desk:
+    """What the services work with, over connected adapters and an open store."""
+    policy = to_policy(settings)
+    return Desk(
+        node=outside.node,
+        contract=outside.contract,
+        store=store,
+        rails=outside.rails,
+        verifier=Verifier(outside.rails, outside.miners, policy),
+        policy=policy,
+    )
+
+
+async def supervisor(settings: Settings, store: Store, outside: Outside, tell: Tell) -> Supervisor:
     """The services over connected adapters and an open store, which is tied to the contract here.
 
     Raises:
@@ -144,26 +165,19 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: S
             found=outside.code_hash,
             remedy="first sends wait; read what changed, then `swap-miner resume --code`",
         )
-    policy = to_policy(settings)
-    verifier = Verifier(outside.rails, outside.miners, policy)
-    desk = Desk(
-        node=outside.node,
-        contract=outside.contract,
-        store=store,
-        rails=outside.rails,
-        verifier=verifier,
-        policy=policy,
-    )
+    desk = make_desk(settings, store, outside)
     sweeps = SweepReconciler()
-    sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, outside.miners))
+    watcher = Watcher(outside.node, outside.contract, store, outside.miners)
+    recovery = crash.asked_for(settings).around(RecoveryFile(settings.recovery_file), "recovery")
+    register_all(sweeps, desk, watcher, outside.miners, recovery)
     return Supervisor(
         node=outside.node,
         store=store,
-        watcher=Watcher(outside.node, outside.contract, store, outside.miners),
+        watcher=watcher,
         settler=Settler(desk),
         sweeps=sweeps,
-        keeper=LeaseKeeper(store, clock, settings.store.lease_ttl_s / 3),
-        recovery=RecoveryFile(settings.recovery_file),
+        recoverer=Recoverer(desk),
+        keeper=LeaseKeeper(store, clock, settings.store.lease_ttl_s / 3, outside.node),
         tell=tell,
         clock=clock,
         pace=Pace(

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,9 +26,13 @@ from miner.model import (
     Terms,
 )
 from miner.ports import Node, Rail, Store, SwapContract
-from miner.saga import Event
+from miner.saga import Event, State
 from miner.verdict import Tick
+from miner.verdict.remedies import command_for
 from miner.verify import Verifier
+
+if TYPE_CHECKING:
+    from miner.settle.books import Books
 
 log = structlog.get_logger("settle")
 
@@ -79,6 +84,7 @@ class Desk:
                 before=saga.state,
                 state=moved.state,
                 reason=moved.reason or None,
+                **_needs_you(moved),
             )
         return moved
 
@@ -115,19 +121,34 @@ class Round:
     Attributes:
         tick: What the verdict is told.
         best: Best head as last heard, which pre-sign reads are made at.
-        terms: The contract's settings.
+        settings: The contract's, or why they could not be read; see `terms`.
         ids: Swap ids that this round will have to read again before signing, read together.
+        accounted: Accounts (chain id, account) whose spends were accounted for in this round.
+        accounting: Held while one is.
     """
 
     desk: Desk
     tick: Tick
     best: Head
-    terms: Terms
+    settings: Terms | ReadFailed
     ids: tuple[int, ...] = ()
+    accounted: dict[tuple[str, str], Books] = field(default_factory=dict)
+    accounting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked: set[int] = field(default_factory=set)
     _fresh: dict[int, Swap | None] = field(default_factory=dict)
     _code_unchanged: bool | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """The contract's settings.
+
+        Raises:
+            ReadFailed: They could not be read in this round.
+        """
+        if isinstance(self.settings, ReadFailed):
+            raise ReadFailed(self.settings.what, self.settings.cause) from self.settings
+        return self.settings
 
     async def fresh(self, swap_id: int) -> Swap | None:
         """The swap at the best head, read with those of its round in one go (law 7: in the same step)."""
@@ -147,6 +168,13 @@ class Round:
                 found = await self.desk.contract.code_hash(self.best)
                 self._code_unchanged = await self.desk.store.pin(CODE_HASH, found) == found
         return self._code_unchanged
+
+
+def _needs_you(saga: Saga) -> dict[str, str]:
+    """For the log: the command that a person runs next, where one is needed."""
+    if saga.state is not State.HELD:
+        return {}
+    return {"needs_you": command_for(saga.reason, saga.key.swap_id)}
 
 
 def mark_of(saga: Saga) -> Mark:

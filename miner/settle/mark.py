@@ -89,7 +89,7 @@ class Marker:
         why = RecoveryEntry(
             reason,
             "the user was paid and the contract refuses the mark; it is tried again at each sweep until the "
-            "swap ends; clear the cause (`swap-miner show`), or give the validators `swap-miner evidence`",
+            "swap ends; clear the cause, then `swap-miner retry`; for the validators: `swap-miner evidence`",
             {
                 "payout_txid": lane.txid if lane else None,
                 "payout_block": lane.block.height if lane and lane.block else None,
@@ -113,7 +113,8 @@ class Marker:
         return RecoveryEntry(
             f"mark_waits:{refused.name}",
             f"the user was paid and the hotkey {saga.swap.miner} cannot send the mark; it is tried again by "
-            "itself; send the hotkey TAO, or raise `limits.tao.mark_fee`, before the deadline",
+            "itself; send the hotkey TAO, or raise `limits.tao.mark_fee`, before the deadline, and then run "
+            "`swap-miner retry`",
             {"detail": refused.detail, "timeout_block": saga.swap.timeout_block},
         )
 

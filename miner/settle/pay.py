@@ -22,11 +22,13 @@ from miner.model import (
     Reservation,
     Saga,
     SagaPatch,
+    Since,
     Step,
     Swap,
 )
 from miner.ports import Rail
 from miner.saga import Event, State
+from miner.settle.books import Books, accounted, has_twin, not_before_of
 from miner.settle.desk import Desk, Round
 from miner.verdict import SPENT_BEFORE, gate_closed
 
@@ -34,6 +36,9 @@ log = structlog.get_logger("settle")
 
 PROBE_TXID: Mapping[Chain, str] = {Chain.TAO: "0x" + "00" * 32, Chain.BTC: "00" * 32}
 """A payout id of the right form, for the dry run of a mark before there is a payout."""
+
+STORE_DOUBTED = "store_may_lack_payouts"
+"""Reason of a swap that waits until every payout that the store may have lost has landed or is dead."""
 
 MENDABLE = frozenset({"chain_not_configured", "miner_address_mismatch", "per_swap_cap"})
 """Refusals by our own settings, not by anything the swap did."""
@@ -123,8 +128,11 @@ class Payer:
             rail = desk.dest_rail(saga)
             if (rail.chain_id, order.account) not in desk.audited:
                 return await self._wait(saga, "account_not_audited")
-            if await self._may_have_paid(saga, order, this):
+            books = await accounted(this, rail, order.account)
+            if await self._may_have_paid(saga, order, this, books):
                 return await self._hold_spent_before(saga, order)
+            if books.doubted:
+                return await self._wait(saga, STORE_DOUBTED)
             if saga.payment is None or not await desk.verifier.still_good(saga.payment):
                 payment = await self._look(saga, this)
                 if isinstance(payment, Pending):
@@ -147,26 +155,40 @@ class Payer:
             return await self._wait(saga, f"mark_would_be_refused:{refused.name}")
         return Wanting(saga, order.account, order.amount, fee)
 
-    async def _may_have_paid(self, saga: Saga, order: PayoutOrder, this: Round) -> bool:
-        """Whether the account spent after the swap began and before this store accounted for its spends.
+    async def _may_have_paid(self, saga: Saga, order: PayoutOrder, this: Round, books: Books) -> bool:
+        """Whether a spend of the account since the swap began, which no lane explains, may have paid it.
 
-        Nothing is asked for a swap that began later: law 9 knows every spend since.
+        Nothing is asked where every spend since then is explained, by lanes that no stranger took.
         """
-        desk, rail = self._desk, self._desk.dest_rail(saga)
-        if saga.swap.initiated_block > desk.audited[rail.chain_id, order.account]:
+        rail = self._desk.dest_rail(saga)
+        known = saga.swap.initiated_block > self._desk.audited[rail.chain_id, order.account]
+        if known and not books.row.stopped and not books.strangers:
             return False
-        row = await desk.store.account(rail.chain_id, order.account, 0)
-        slots = await desk.store.slots(rail.chain_id, order.account)
-        age = max(this.tick.finalised.height - saga.swap.initiated_block, 0)
-        return await rail.may_have_paid(row, order, age, slots)
+        born = saga.swap.initiated_block
+        since = Since(born, max(this.tick.finalised.height - born, 0))
+        slots = frozenset(await self._desk.store.slots(rail.chain_id, order.account))
+        return await rail.may_have_paid(books.row, order, since, slots - books.strangers)
+
+    async def in_doubt(self, saga: Saga, this: Round) -> Saga | None:
+        """Before a swap is given up as unpaid: hold it where its account has spent what may have paid it."""
+        rail = None if saga.dest is None else self._desk.rails.get(saga.dest)
+        try:
+            order = self._desk.verifier.order(saga.swap, this.terms)
+        except Refused:
+            return None
+        if rail is None or (rail.chain_id, order.account) not in self._desk.audited:
+            return None
+        if await self._may_have_paid(saga, order, this, await accounted(this, rail, order.account)):
+            return await self._hold_spent_before(saga, order)
+        return None
 
     async def _hold_spent_before(self, saga: Saga, order: PayoutOrder) -> Saga:
-        """Another program, or a store that is lost, may have paid it: never a second time."""
+        """Another program, or a newer copy of this store, may have paid it: never a second time."""
         why = RecoveryEntry(
             SPENT_BEFORE,
-            "its payout account spent after this swap began and before this store knew of it, so it may have "
-            "been paid; nothing is sent; the payout is looked for, and adopted where it is found; where you "
-            "know its id, `swap-miner import-sent` finds it faster",
+            "its payout account spent after this swap began what no lane of this store explains, so it may "
+            "have been paid; nothing is sent; the payout is looked for, and adopted where it is found; where "
+            "you know its id, `swap-miner adopt-payout` credits it",
             {"account": order.account, "recipient": order.recipient, "amount": str(order.amount)},
         )
         step = Step(
@@ -219,11 +241,10 @@ class Payer:
         rail = desk.dest_rail(saga)
         try:
             order = desk.verifier.order(saga.swap, this.terms)
-            if (rail.chain_id, order.account) not in desk.audited:
-                return await self._wait(saga, "account_not_audited")
-            row = await desk.store.account(rail.chain_id, order.account, 0)
-            if row.stopped:
-                return await self._wait(saga, f"account_stopped:{row.stopped}")
+            if (why := await self._no_first_send(saga, order, this)) == SPENT_BEFORE:
+                return await self._hold_spent_before(saga, order)
+            if why:
+                return await self._wait(saga, why)
             if not await this.code_unchanged():
                 return await self._wait(saga, "contract_code_changed")
             if not await self._unchanged(saga, await this.fresh(saga.key.swap_id)):
@@ -250,6 +271,18 @@ class Payer:
         except SlotTaken:
             log.warning("slot_taken", swap_id=saga.key.swap_id, account=order.account)
             return None
+
+    async def _no_first_send(self, saga: Saga, order: PayoutOrder, this: Round) -> str:
+        """Why law 9 lets the account begin no payout now; empty where it may."""
+        rail = self._desk.dest_rail(saga)
+        if (rail.chain_id, order.account) not in self._desk.audited:
+            return "account_not_audited"
+        books = await accounted(this, rail, order.account)
+        if await self._may_have_paid(saga, order, this, books):
+            return SPENT_BEFORE
+        if books.doubted:
+            return STORE_DOUBTED
+        return f"account_stopped:{books.row.stopped}" if books.row.stopped else ""
 
     async def _unchanged(self, saga: Saga, fresh: Swap | None) -> bool:
         if fresh is not None and fresh.terms() != saga.swap.terms():
@@ -299,7 +332,7 @@ class Payer:
     async def adopt_imported(self, saga: Saga, this: Round) -> Saga | None:
         """HELD: look for the payout that another program made, by what it or the contract says of it.
 
-        A payout that nobody named is credited on TAO alone, and only in a block since the swap began.
+        A payout that nobody named is credited only where no other swap can be the one that it paid.
         """
         desk, swap = self._desk, saga.swap
         sent = await desk.store.imported(saga.key.swap_id)
@@ -310,12 +343,13 @@ class Payer:
             await self._tell(saga, refused)
             return None
         txid, block = (sent.txid, sent.block) if sent else (swap.dest_tx_hash, swap.dest_tx_block)
-        if rail.chain is Chain.BTC and not _is_txid(rail, txid):
-            return None  # by its effect alone, an earlier swap's payout to this user could be taken for it
-        seen = await rail.find_payout(order.account, order, txid, block or swap.initiated_block)
+        not_before = await not_before_of(desk, rail, saga, order, named=_is_txid(rail, txid))
+        if not_before is None:
+            return None
+        seen = await rail.find_payout(order.account, order, txid, block or not_before, not_before)
         if seen is None or seen.txid is None or seen.block is None or not seen.final:
             return None
-        if rail.chain is Chain.TAO and seen.block.height < swap.initiated_block:
+        if not _is_txid(rail, txid) and await has_twin(desk, rail, saga, seen.txid, seen.block.height):
             return None
         adopt = Adopted(rail.chain_id, order.account, seen.txid, seen.block, order.recipient, order.amount)
         payload: dict[str, Json] = {"txid": seen.txid, "block": seen.block.height}

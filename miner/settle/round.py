@@ -23,7 +23,7 @@ from miner.errors import (
     StoreError,
 )
 from miner.inventory import Wanting, by_deadline, deadline
-from miner.model import Lane, RecoveryEntry, Saga, SagaPatch, Step
+from miner.model import Lane, RecoveryEntry, Saga, SagaPatch, Step, Terms
 from miner.ports import Heads
 from miner.saga import BEFORE_PIVOT, TABLE, Event, State
 from miner.settle.desk import Desk, Round
@@ -53,12 +53,14 @@ class RoundReport:
         lanes: Open lanes looked at.
         steps: Commands carried out.
         failures: What stopped single sagas, by swap id; they are tried again in the next round.
+        blind: What could not be read that every new swap needs; empty where all could.
     """
 
     sagas: int = 0
     lanes: int = 0
     steps: int = 0
     failures: dict[int, str] = field(default_factory=dict)
+    blind: str = ""
 
 
 class Settler:
@@ -71,13 +73,25 @@ class Settler:
         self._turns = Turns(desk)
         self._limit = asyncio.Semaphore(AT_ONCE)
 
-    async def round(self, heads: Heads, *, sweep: bool = False, sends_stopped: str = "") -> RoundReport:
+    def trust_no_account(self) -> None:
+        """Law 9's audit has to be made anew before any first send."""
+        self._desk.audited.clear()
+
+    async def round(
+        self,
+        heads: Heads,
+        *,
+        sweep: bool = False,
+        sends_stopped: str = "",
+        asked: frozenset[int] = frozenset(),
+    ) -> RoundReport:
         """Look, decide, carry out, until every saga waits.
 
         Args:
             heads: The chain's heads; the sagas are current as of `heads.finalised`.
             sweep: Try again what was refused.
             sends_stopped: Why no first send may be made; empty when they may.
+            asked: Swaps whose refusals an operator wants tried again.
 
         Raises:
             StoreError: The store refuses: nothing further was done (law 6).
@@ -96,13 +110,23 @@ class Settler:
             paused=frozenset(await desk.store.paused()),
             sends_stopped=sends_stopped,
             sweep=sweep,
+            asked=asked,
             due=frozenset(due),
             imported=await desk.store.imports(_ids(s for s in sagas if s.state in BEFORE_PIVOT)),
         )
-        terms = await desk.contract.terms(heads.finalised)
+        terms = await self._terms(heads, report)
         this = Round(desk, tick, heads.best, terms, _ids(s for s in sagas if s.state is State.RESERVED))
         await self._all(sagas, this, report)
         return report
+
+    async def _terms(self, heads: Heads, report: RoundReport) -> Terms | ReadFailed:
+        """The contract's settings; without them no swap is begun, but what was begun goes on."""
+        try:
+            return await self._desk.contract.terms(heads.finalised)
+        except ReadFailed as failed:
+            log.warning("terms_not_read", cause=str(failed))
+            report.blind = str(failed)
+            return failed
 
     async def _look(self, heads: Heads, now_ms: int, report: RoundReport) -> list[int]:
         """Sight every open lane whose turn it is; returns ids of those whose bytes are to be sent again."""
@@ -283,6 +307,8 @@ class Settler:
     async def _enter(self, saga: Saga, command: Command, this: Round) -> Saga:
         if command.event is None:
             raise InvariantBroken("ENTER without an event")
+        if command.event is Event.EXPIRED and (doubted := await self._payer.in_doubt(saga, this)) is not None:
+            return doubted
         lane = saga.payout
         payload = {"reason": command.reason} if command.reason else {}
         if lane is not None and lane.txid is not None and lane.block is not None:

@@ -21,6 +21,7 @@ from miner.verdict.command import (
     Do,
     Tick,
     gate_closed,
+    has_paid,
     hold,
 )
 from miner.verdict.ended import after_end, linger, slash_note
@@ -39,6 +40,7 @@ __all__ = [
     "Tick",
     "decide",
     "gate_closed",
+    "has_paid",
     "slash_note",
 ]
 

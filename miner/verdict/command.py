@@ -68,6 +68,7 @@ class Tick:
         sends_stopped: Why no first send may be made at all (finality stall or violation, code changed);
             empty when they may.
         sweep: Whether this round is a sweep's: what was refused is tried again.
+        asked: Swaps for which an operator asks that what was refused is tried again.
         due: Ids of lanes whose newest bytes are due for (re)broadcast.
         imported: What the program used before says it sent, by swap id.
     """
@@ -78,8 +79,13 @@ class Tick:
     paused: frozenset[str] = frozenset()
     sends_stopped: str = ""
     sweep: bool = False
+    asked: frozenset[int] = frozenset()
     due: frozenset[int] = frozenset()
     imported: Mapping[int, ImportedSend] = field(default_factory=dict)
+
+    def tries_again(self, swap_id: int) -> bool:
+        """Whether what was refused of a swap is tried again in this round."""
+        return self.sweep or swap_id in self.asked
 
 
 WAIT = Command(Do.WAIT)
@@ -114,7 +120,8 @@ def taken_ambiguously() -> Command:
     """Hold a saga whose payout's lane was taken by what may have paid the user."""
     return hold(
         "lane_taken_ambiguously",
-        "another transaction took the payout's lane and may have paid the user; compare it with the swap",
+        "another transaction took the payout's lane and may have paid the user; compare it with the swap: "
+        "`swap-miner recovery show`",
     )
 
 
@@ -127,8 +134,14 @@ def has_paid(lane: Lane) -> bool:
 
 
 def is_ours(lane: Lane, txid: str) -> bool:
-    """Whether a payout id is the lane's; while nothing is in a block, any attempt's."""
-    return txid == lane.txid if lane.txid else lane.attempt(txid) is not None
+    """Whether a payout id is the lane's, however it is spelt; while nothing is in a block, any attempt's."""
+    ours = [lane.txid] if lane.txid else [attempt.tx.txid for attempt in lane.attempts]
+    return _plain(txid) in map(_plain, ours)
+
+
+def _plain(txid: str) -> str:
+    """Hex digits of an id alone: another program may have written them in capitals, or with `0x`."""
+    return txid.lower().removeprefix("0x")
 
 
 def included(lane: Lane) -> Command:

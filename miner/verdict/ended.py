@@ -40,7 +40,7 @@ def after_end(saga: Saga, ending: Ending, tick: Tick) -> Command:
     if lane.taker is TakerEffect.AMBIGUOUS:
         return WAIT
     if saga.state is State.WITHDRAWING:
-        return _withdraw(lane, tick)
+        return _withdraw(ending, lane, tick)
     return enter(Event.SWAP_ENDED_IN_DOUBT, f"swap_{ending.kind}")
 
 
@@ -77,7 +77,7 @@ def _ended_without_lane(saga: Saga, ending: Ending) -> Command:
             "the program used before may have paid this swap; look for the payout in its wallet's history",
         )
         return enter(Event.SWAP_ENDED_PAID, "ended_maybe_paid", why)
-    return enter(Event.SWAP_ENDED_UNPAID, f"swap_{ending.kind}")
+    return enter(Event.SWAP_ENDED_UNPAID, f"swap_{ending.kind}", slash_note(ending))
 
 
 def _ended_and_landed(saga: Saga, ending: Ending, lane: Lane) -> Command:
@@ -90,7 +90,8 @@ def _ended_and_landed(saga: Saga, ending: Ending, lane: Lane) -> Command:
         return WAIT if saga.state is State.WITHDRAWING else doubt
     if ending.kind is EndingKind.UNKNOWN:
         unknown = hold(
-            "ended_unknown_after_payout", "the swap is gone, nothing says how; look at the collateral"
+            "ended_unknown_after_payout",
+            "the swap is gone, nothing says how; look at the collateral; `swap-miner quarantine` closes it",
         )
         return WAIT if saga.state is State.HELD else unknown
     why = RecoveryEntry(
@@ -101,9 +102,9 @@ def _ended_and_landed(saga: Saga, ending: Ending, lane: Lane) -> Command:
     return enter(Event.SWAP_ENDED_PAID, "timed_out_after_payout", why)
 
 
-def _withdraw(lane: Lane, tick: Tick) -> Command:
+def _withdraw(ending: Ending, lane: Lane, tick: Tick) -> Command:
     if lane.state.closed:
-        return enter(Event.PAYOUT_WITHDRAWN, f"payout_{lane.state}")
+        return enter(Event.PAYOUT_WITHDRAWN, f"payout_{lane.state}", slash_note(ending))
     if not lane.cancelling or lane.sighting is SightingKind.EXPIRED:
         return Command(Do.CANCEL_PAYOUT)
     return rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)

@@ -56,7 +56,8 @@ def _paid_elsewhere(saga: Saga, tick: Tick) -> Command | None:
     if (sent := tick.imported.get(saga.key.swap_id)) is not None:
         why = RecoveryEntry(
             IMPORTED,
-            "the program used before says it paid this swap; nothing is sent; the payout is looked for",
+            "the program used before says it paid this swap; nothing is sent; the payout is looked for; "
+            "where you know its id, `swap-miner adopt-payout` credits it",
             {"txid": sent.txid, "block": sent.block, "marked": sent.marked},
         )
         return enter(Event.IMPORTED_SENT, IMPORTED, why)
@@ -120,7 +121,8 @@ def _fulfilled(saga: Saga, lane: Lane) -> Command:
 def _another_id() -> Command:
     return hold(
         "fulfilled_with_another_id",
-        "the contract holds another payout id than ours; a mark cannot be corrected; tell the validators",
+        "the contract holds another payout id than ours; a mark cannot be corrected; give the validators "
+        "`swap-miner evidence`",
     )
 
 
@@ -198,7 +200,7 @@ def held(saga: Saga, tick: Tick, policy: Policy) -> Command:
         return _fulfilled(saga, lane)
     if mark is not None and not mark.state.closed:
         return _next_mark(saga, lane, mark, tick) or WAIT
-    if tick.sweep and _deep_enough(saga, lane, tick, policy):
+    if tick.tries_again(saga.key.swap_id) and _deep_enough(saga, lane, tick, policy):
         return Command(Do.MARK)  # whatever it is held for: an unmarked payout costs the collateral
     return WAIT
 
@@ -215,5 +217,7 @@ def _free_nonce(lane: Lane, tick: Tick) -> Command | None:
 def _locate_imported(saga: Saga, tick: Tick, policy: Policy) -> Command:
     """At each sweep, and in every round once the deadline is near: what is found has to be marked in time."""
     margin = policy.margin_blocks(saga.dest)
-    near = tick.sweep or gate_closed(tick.best_height, saga.swap.timeout_block, margin)
+    near = tick.tries_again(saga.key.swap_id) or gate_closed(
+        tick.best_height, saga.swap.timeout_block, margin
+    )
     return Command(Do.LOCATE_IMPORTED) if saga.reason in MAYBE_PAID and near else WAIT

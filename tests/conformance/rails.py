@@ -28,6 +28,7 @@ from miner.model import (
     Sighting,
     SightingKind,
     SignedTx,
+    Since,
     TakerEffect,
 )
 from miner.ports import Rail
@@ -171,6 +172,11 @@ async def broadcast_again(rail: Rail, lane: Lane) -> None:
     """Sends once more; the pool may call it known, or have a word on it, and neither is an outcome."""
     with suppress(Refused):
         await rail.broadcast(lane)
+
+
+async def since(harness: RailHarness, blocks: int) -> Since:
+    """A swap that began so many blocks ago."""
+    return Since(max((await harness.rail.tip()).height - blocks, 1), blocks)
 
 
 class RailTests:
@@ -343,6 +349,75 @@ class RailTests:
         row = row_of(lane, base, 0)
         assert await harness.rail.unexplained(row, set(lane.latest.tx.spends)) == []
         assert await harness.rail.unexplained(row, set())
+        assert await harness.rail.unexplained(row, {f"adopted:{lane.latest.tx.txid}"}) == []
+
+    async def test_an_unexplained_spend_is_named_by_id_block_amount_and_recipient(
+        self, harness: RailHarness
+    ) -> None:
+        base = await harness.rail.baseline(harness.account)
+        lane = await open_lane(harness)
+        taker = await harness.rival(lane, AMOUNT // 2)
+        await harness.finalise()
+        (words, *_) = await harness.rail.unexplained(row_of(lane, base, 0), set())
+        found = await harness.rail.find_payout(
+            harness.account, replace(await order_of(harness, AMOUNT // 2, lane.recipient)), taker, base
+        )
+        assert taker in words
+        assert lane.recipient in words
+        assert f"{AMOUNT // 2} " in words
+        if found is not None and found.block is not None:
+            assert f"block {found.block.height}" in words
+
+    async def test_what_is_in_no_block_yet_has_to_be_explained_too(self, harness: RailHarness) -> None:
+        """Another store with our key has just sent: a payout begun now could be one that it makes as well."""
+        base = await harness.rail.baseline(harness.account)
+        lane = await open_lane(harness)
+        row = row_of(lane, base, 0)
+        assert await harness.rail.unexplained(row, set()) == []
+        await harness.rail.broadcast(lane)
+        assert await harness.rail.unexplained(row, set())
+        assert await harness.rail.unexplained(row, set(lane.latest.tx.spends)) == []
+        await harness.blocks()
+        assert await harness.rail.unexplained(row, set()), "in a block that is not final"
+
+    async def test_every_payout_since_the_swap_began_is_told(self, harness: RailHarness) -> None:
+        """An empty store: what chain and wallet know is all there is; the chain goes on meanwhile."""
+        lane = await open_lane(harness)
+        order = PayoutOrder(lane.account, lane.recipient, lane.amount, 0, 0)
+        began = await since(harness, 0)
+        assert list(await harness.rail.payouts_since(order, began)) == []
+        await harness.rail.broadcast(lane)
+        try:
+            waiting = list(await harness.rail.payouts_since(order, began))
+        except ReadFailed:
+            waiting = []  # a nonce is in use, and by what cannot be read: nothing was learned
+        assert all(not seen.final and seen.txid == lane.latest.tx.txid for seen in waiting)
+        await harness.blocks()
+        await harness.finalise()
+        (seen,) = await harness.rail.payouts_since(order, began)
+        assert (seen.kind, seen.txid, seen.final) == (SightingKind.IN_BLOCK, lane.latest.tx.txid, True)
+        assert (seen.taker, seen.block is not None) == (TakerEffect.PAYS, True)
+        (other,) = await harness.rail.payouts_since(replace(order, amount=AMOUNT + 1), began)
+        assert other.taker is TakerEffect.AMBIGUOUS, "they got something else"
+
+    @pytest.mark.parametrize(
+        ("pays", "may_have"), [(AMOUNT, True), (AMOUNT // 2, True), (0, False)], ids=["it", "part", "nothing"]
+    )
+    async def test_whether_a_spend_may_have_paid_is_judged_by_what_it_gave(
+        self, harness: RailHarness, pays: int, may_have: bool
+    ) -> None:
+        base = await harness.rail.baseline(harness.account)
+        lane = await open_lane(harness)
+        row, order = row_of(lane, base, 0), await order_of(harness, AMOUNT, lane.recipient)
+        assert await harness.rail.may_have_paid(row, order, await since(harness, 0), set()) is False
+        await harness.rival(lane, pays)
+        await harness.finalise()
+        age = await since(harness, 60)
+        assert await harness.rail.may_have_paid(row, order, age, set()) is may_have
+        explained = set(lane.latest.tx.spends)
+        assert await harness.rail.may_have_paid(row, order, age, explained) is False, "a lane explains it"
+        other = await order_of(harness, AMOUNT)
+        assert await harness.rail.may_have_paid(row, other, age, set()) is False, "somebody else was paid"
 
     async def test_money_that_is_not_there_is_not_promised(self, harness: RailHarness) -> None:
         spendable = await harness.rail.spendable(harness.account)
@@ -454,6 +529,12 @@ class PaymentTests:
         found = await harness.rail.find_payout(harness.account, order, lane.latest.tx.txid, seen.block.height)
         assert found is not None
         assert (found.kind, found.final, found.txid) == (SightingKind.IN_BLOCK, True, lane.latest.tx.txid)
+        for named in (lane.latest.tx.txid, "not an id"):
+            at = seen.block.height
+            here = await harness.rail.find_payout(harness.account, order, named, at, at)
+            assert here == found
+            later = await harness.rail.find_payout(harness.account, order, named, at, at + 1)
+            assert later is None, "what was paid before the swap began is not its payout"
         other = replace(order, amount=AMOUNT + 1)
         assert (
             await harness.rail.find_payout(harness.account, other, lane.latest.tx.txid, seen.block.height)
