@@ -12,7 +12,7 @@ PROOF_ARGS ?=
 GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)
 say = @printf '\n== %s\n' '$(1)'
 
-.PHONY: proof test-contracts help setup setup-python setup-devnet demo pictures devnet test lint format bench wheel lock clean
+.PHONY: proof test-contracts help setup setup-python setup-devnet demo pictures devnet test lint format simulate bench wheel lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -67,6 +67,12 @@ lint: setup-python ## check style, format and types
 format: setup-python ## apply the formatter and the safe fixes
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+N ?= 2000
+SEED ?= 1
+JOBS ?= 2
+simulate: setup-python ## play N random histories from SEED with JOBS processes (make simulate N=2000 SEED=1 JOBS=2)
+	@$(PY) -m tests.simulation --histories $(N) --seed $(SEED) --jobs $(JOBS)
 
 bench: setup ## count requests, writes and memory against their budgets
 	$(call say,bench)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from miner.amounts import Chain
@@ -24,6 +25,7 @@ from miner.model import (
     Sighting,
     SightingKind,
     SignedTx,
+    Since,
     TakerEffect,
 )
 from tests.simulation.btc_rules import (
@@ -41,6 +43,7 @@ from tests.simulation.link import Link
 NETWORK = Network.named("regtest")
 WINDOW = 3
 NEAR = 144
+CLOCK_MS = 7_200_000
 SETTLED = 100
 ADOPTED = "adopted:"
 
@@ -155,7 +158,9 @@ class ModelBtcRail:
         self.link.read("still_good", payment.txid)
         return self._chain.is_canonical(Head(payment.height, payment.block_hash))
 
-    async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
+    async def find_payout(
+        self, account: str, order: PayoutOrder, txid: str, near: int, not_before: int = 0
+    ) -> Sighting | None:
         """See `Rail`."""
         self.link.read("find_payout", txid)
         try:
@@ -164,7 +169,7 @@ class ModelBtcRail:
             wanted = None
         found = [
             (block, tx)
-            for block, tx in self._spends_of(account, 0 if wanted else near - NEAR)
+            for block, tx in self._spends_of(account, max(not_before, 0 if wanted else near - NEAR))
             if wanted in (None, tx.txid) and _effect(tx, order.recipient, order.amount) is TakerEffect.PAYS
         ]
         if len(found) != 1 or self._depth(found[0][0].height) < self._final:
@@ -173,17 +178,44 @@ class ModelBtcRail:
         return self._in_block(tx.txid, AttemptKind.PAYMENT, block)
 
     async def may_have_paid(
-        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+        self, row: AccountRow, order: PayoutOrder, since: Since, slots: Collection[str]
     ) -> bool:
         """See `Rail`: whether a spend by no lane of ours pays the order's recipient at all."""
         self.link.read("may_have_paid", row.account)
-        since = self._chain.best.height - age_blocks - NEAR
-        spends = [tx for _, tx in self._spends_of(row.account, since)] + list(self._chain.pool.values())
+        first = self._chain.best.height - since.age_blocks - NEAR
+        spends = [tx for _, tx in self._spends_of(row.account, first)] + list(self._chain.pool.values())
         return any(
             _effect(tx, order.recipient, order.amount) is not TakerEffect.PAYS_NOTHING
             for tx in spends
             if not {*tx.inputs} & {*slots}
         )
+
+    async def payouts_since(self, order: PayoutOrder, since: Since) -> Sequence[Sighting]:
+        """See `Rail`. A block's time stands for the wallet's."""
+        self.link.read("payouts_since", order.account)
+        best = self._chain.best
+        coins = best.state.coins
+        mined = [
+            (tx, block) for block, tx in self._spends_of(order.account, best.height - since.age_blocks - NEAR)
+        ]
+        waiting = [
+            tx
+            for tx in self._chain.pool.values()
+            if any(i in coins and coins[i].address == order.account for i in tx.inputs)
+        ]
+        found = [self._in_pool(tx, order) for tx in waiting]
+        for tx, block in mined:
+            effect = _effect(tx, order.recipient, order.amount)
+            if block.time_ms < since.at_ms:
+                effect = effect if effect is TakerEffect.PAYS_NOTHING else TakerEffect.AMBIGUOUS
+            if block.time_ms >= since.at_ms - CLOCK_MS:
+                seen = self._in_block(tx.txid, AttemptKind.PAYMENT, block)
+                found.append(replace(seen, final=self._depth(block.height) >= self._final, taker=effect))
+        return [seen for seen in found if seen.taker is not TakerEffect.PAYS_NOTHING]
+
+    def _in_pool(self, tx: Tx, order: PayoutOrder) -> Sighting:
+        effect = _effect(tx, order.recipient, order.amount)
+        return Sighting(SightingKind.IN_POOL, self._chain.best.head, tx.txid, taker=effect)
 
     # payouts
 
@@ -378,7 +410,9 @@ class ModelBtcRail:
         self.link.read("baseline", account)
         return self._chain.best.height
 
-    async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
+    async def unexplained(
+        self, row: AccountRow, slots: Collection[str], *, waiting: bool = True
+    ) -> Sequence[str]:
         """See `Rail`."""
         self.link.read("unexplained", row.account)
         spends = [(f"in block {b.height}", tx) for b, tx in self._spends_of(row.account, row.base + 1)]
@@ -387,7 +421,11 @@ class ModelBtcRail:
             if any(out in coins and coins[out].address == row.account for out in tx.inputs):
                 spends.append(("unconfirmed", tx))
         return [
-            f"{tx.txid} ({where}) spends from {row.account}, and no lane does"
+            f"{tx.txid} ({where}) spends from {row.account}, and no lane does: it pays "
+            + (
+                ", ".join(f"{sat} sat to {to}" for to, sat in tx.outputs if to != row.account)
+                or "nobody else"
+            )
             for where, tx in spends
             if not slots or not {*tx.inputs, f"{ADOPTED}{tx.txid}"} & set(slots)
         ]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from miner.amounts import Chain
 from miner.chains.substrate import addresses
 from miner.chains.substrate.payments import canonical_txid
-from miner.errors import InvariantBroken, Refused
+from miner.errors import InvariantBroken, ReadFailed, Refused
 from miner.model import (
     AccountRow,
     AttemptKind,
@@ -22,6 +22,8 @@ from miner.model import (
     Replacement,
     Sighting,
     SightingKind,
+    Since,
+    TakerEffect,
 )
 from tests.simulation.model_lanes import ModelLanes
 from tests.simulation.tao_rules import EXISTENTIAL, FEE, Receipt, TaoBlock, Transfer
@@ -29,6 +31,7 @@ from tests.simulation.tao_rules import EXISTENTIAL, FEE, Receipt, TaoBlock, Tran
 NEAR = 3
 FIND_BEFORE, FIND_AFTER = 8, 32
 FILLER_MAX_FEE = 10_000_000
+ADOPTED = "adopted:"
 
 
 class ModelTaoRail:
@@ -41,7 +44,6 @@ class ModelTaoRail:
         self._chain = lanes.chain
         self._link = lanes.link
         self._accounts = frozenset(accounts)
-        self._highest: dict[tuple[str, int], int] = {}
 
     @property
     def chain_id(self) -> str:
@@ -107,7 +109,9 @@ class ModelTaoRail:
             return False
         return self._chain.is_canonical(Head(payment.height, payment.block_hash))
 
-    async def find_payout(self, account: str, order: PayoutOrder, txid: str, near: int) -> Sighting | None:
+    async def find_payout(
+        self, account: str, order: PayoutOrder, txid: str, near: int, not_before: int = 0
+    ) -> Sighting | None:
         """See `Rail`."""
         self._link.read("find_payout", txid)
         finalised = self._chain.finalised
@@ -115,7 +119,8 @@ class ModelTaoRail:
             wanted = canonical_txid(txid)
         except Refused:
             wanted = ""
-        first, last = max(near - FIND_BEFORE, 1), min(near + FIND_AFTER, finalised.height)
+        first = max(near - FIND_BEFORE, not_before, 1)
+        last = min(near + FIND_AFTER, finalised.height) if wanted else finalised.height
         blocks = self._chain.canonical[first : last + 1]
         found = [each for each in _paying(blocks, account, order) if wanted in ("", each[0])]
         if len(found) != 1:
@@ -126,12 +131,45 @@ class ModelTaoRail:
         )
 
     async def may_have_paid(
-        self, row: AccountRow, order: PayoutOrder, age_blocks: int, slots: Collection[str]
+        self, row: AccountRow, order: PayoutOrder, since: Since, slots: Collection[str]
     ) -> bool:
-        """See `Rail`: whether it signed anything since the swap began and before `row.base`."""
+        """See `Rail`: whether anything it signed since, by no lane of ours, gave the recipient something."""
         self._link.read("may_have_paid", row.account)
-        born = max(self._chain.finalised.height - age_blocks - 1, 0)
-        return self._chain.canonical[born].state.account(row.account).nonce < row.base
+        nonce = self._chain.finalised.state.account(row.account).nonce
+        if any(str(each) not in slots for each in range(nonce, self._next(row.account))):
+            raise ReadFailed(f"what {row.account} sends", "it is not final yet")
+        born = max(since.height, 1)
+        return any(
+            moved.recipient == order.recipient
+            for block in self._chain.canonical[born : self._chain.finalised.height + 1]
+            for tx, receipt in zip(block.body, block.receipts, strict=True)
+            if tx.signer == row.account and str(tx.nonce) not in slots
+            for moved in receipt.moved
+        )
+
+    async def payouts_since(self, order: PayoutOrder, since: Since) -> Sequence[Sighting]:
+        """See `Rail`."""
+        self._link.read("payouts_since", order.account)
+        finalised = self._chain.finalised
+        if self._next(order.account) > finalised.state.account(order.account).nonce:
+            raise ReadFailed(f"what {order.account} sends", "it is not final yet")
+        found = []
+        for block in self._chain.canonical[max(since.height, 1) : finalised.height + 1]:
+            for tx, receipt in zip(block.body, block.receipts, strict=True):
+                given = [(m.sender, m.amount) for m in receipt.moved if m.recipient == order.recipient]
+                if tx.signer == order.account and given:
+                    exact = given == [(order.account, order.amount)]
+                    effect = TakerEffect.PAYS if exact else TakerEffect.AMBIGUOUS
+                    found.append(_given(tx.txid, block, finalised.head, effect))
+        return found
+
+    def _next(self, account: str, pool: bool = True) -> int:
+        """The nonce after all that is in the best block's state, or follows it in the pool."""
+        nonce = self._chain.best.state.account(account).nonce
+        waiting = {tx.nonce for tx in self._chain.pool.values() if tx.signer == account}
+        while pool and nonce in waiting:
+            nonce += 1
+        return nonce
 
     # payouts
 
@@ -184,17 +222,39 @@ class ModelTaoRail:
         """See `Rail`."""
         return await self.lanes.nonce(account)
 
-    async def unexplained(self, row: AccountRow, slots: Collection[str]) -> Sequence[str]:
+    async def unexplained(
+        self, row: AccountRow, slots: Collection[str], *, waiting: bool = True
+    ) -> Sequence[str]:
         """See `Rail`."""
         nonce = await self.lanes.nonce(row.account)
-        key = (row.account, row.base)
-        before = self._highest.get(key, row.base)
-        self._highest[key] = max(before, nonce)
-        if nonce < before or (nonce < row.high_water and str(nonce) not in slots):
-            stood = max(before, row.high_water)
+        finalised = self._chain.finalised
+        if finalised.height < row.seen_at:
+            raise ReadFailed(f"the nonce of {row.account}", f"block {finalised.height} is behind")
+        if nonce < row.seen or (nonce < row.high_water and str(nonce) not in slots):
+            stood = max(row.seen, row.high_water)
             return [f"nonce went back: {row.account} stands at {nonce} and stood at {stood}"]
-        strange = [each for each in range(row.base, nonce) if str(each) not in slots]
-        return [f"nonce {each} of {row.account} was used by no lane of this store" for each in strange]
+        final = [each for each in range(row.base, nonce) if str(each) not in slots]
+        sent = self._sent(row.account) if final else {}
+        words = [
+            f"nonce {each} of {row.account} was used by no lane of this store: {sent[each][1]}"
+            for each in final
+            if f"{ADOPTED}{sent[each][0]}" not in slots
+        ]
+        early = [n for n in range(nonce, self._next(row.account, waiting)) if str(n) not in slots]
+        return words + [f"nonce {each} of {row.account} is in no final block yet" for each in early]
+
+    def _sent(self, account: str) -> dict[int, tuple[str, str]]:
+        """Id, and what it did in words, by nonce."""
+        return {
+            tx.nonce: (
+                tx.txid,
+                f"{tx.txid} in block {block.height} paid "
+                + (", ".join(f"{m.amount} rao to {m.recipient}" for m in receipt.moved) or "nobody"),
+            )
+            for block in self._chain.canonical[: self._chain.finalised.height + 1]
+            for tx, receipt in zip(block.body, block.receipts, strict=True)
+            if tx.signer == account and tx.nonce is not None
+        }
 
 
 def _judge(claim: PaymentClaim, txid: str, receipt: Receipt) -> int:
@@ -219,3 +279,9 @@ def _paying(blocks: Sequence[TaoBlock], account: str, order: PayoutOrder) -> Ite
             given = [(m.sender, m.amount) for m in receipt.moved if m.recipient == order.recipient]
             if tx.signer == account and given == [(account, order.amount)]:
                 yield tx.txid, block
+
+
+def _given(txid: str, block: TaoBlock, at: Head, effect: TakerEffect) -> Sighting:
+    return Sighting(
+        SightingKind.IN_BLOCK, at, txid, block.head, True, True, AttemptKind.PAYMENT, taker=effect
+    )

@@ -70,6 +70,14 @@ class Oracle:
         tao, btc = self.stage.tao, self.stage.btc
         return [*tao.tips, tao.best], [*btc.tips, btc.best]
 
+    def tips_of_tao(self) -> list[TaoBlock]:
+        """The newest block of each branch that was ever the best."""
+        return self._tips()[0]
+
+    def tips_of_btc(self) -> list[BtcBlock]:
+        """As `tips_of_tao`."""
+        return self._tips()[1]
+
     def _learn(self) -> None:
         """Take in every swap of every branch: the same id may be another swap on another fork."""
         for tip in self._tips()[0]:

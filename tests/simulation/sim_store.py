@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from miner.errors import StoreUnavailable
 from miner.store import SqlStore
 from miner.store.database import Database
+from miner.store.news import Poll
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,13 +27,20 @@ class InlineDatabase(Database):
     Attributes:
         before: Told of each write before it begins.
         after: Told of each write after its commit: what it raises is a lost answer.
+        change: What is told, once, of the database having become another one.
     """
 
     def __init__(self, path: Path | None, busy_timeout_s: float, clock: Callable[[], int]) -> None:
         super().__init__(path, busy_timeout_s, clock)
         self.before: Watch | None = None
         self.after: Watch | None = None
+        self.change: str | None = None
         self._is_shut = False
+
+    async def what_changed(self) -> str | None:
+        """See `Store.what_changed`."""
+        told, self.change = self.change, None
+        return told
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """See `Database.write`."""
@@ -50,7 +58,7 @@ class InlineDatabase(Database):
 
     async def _submit(self, job: Callable[[], T]) -> T:
         if self._is_shut:
-            raise StoreUnavailable(f"{self._where}: the store is closed")
+            raise StoreUnavailable(f"{self.where}: the store is closed")
         await asyncio.sleep(0)  # others get their turn, as with a thread
         return job()
 
@@ -64,6 +72,7 @@ class SimStore(SqlStore):
         if clock is None:
             raise TypeError("a simulated store needs the virtual clock")
         self._db = self.inline = InlineDatabase(self.path, options.get("busy_timeout_s", 5.0), clock)
+        self._news = Poll(self.inline.others_wrote)
 
     def refuse(self, *names: str) -> None:
         """Every write of these names (all, where none is named) fails until `allow`."""

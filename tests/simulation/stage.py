@@ -63,12 +63,18 @@ CONTRACT = tao_address("the contract")
 
 @dataclass
 class Clock:
-    """Virtual time: the database's, and the daemon's."""
+    """Virtual time: the database's, and the daemon's.
+
+    Attributes:
+        now_ms: True time.
+        skew_ms: How much the machine's clock is off; what goes on steadily does not see it.
+    """
 
     now_ms: int = START_MS
+    skew_ms: int = 0
 
     def __call__(self) -> int:
-        return self.now_ms
+        return self.now_ms + self.skew_ms
 
     def monotonic(self) -> float:
         return self.now_ms / 1000
@@ -192,6 +198,10 @@ class Stage:
         """Somebody pays with a coin of their own, made for it in a block of its own."""
         coin = self.mint(sender, sat + 1_000)
         self.btc_block()
+        return self.pay_with(coin, sender, to, sat)
+
+    def pay_with(self, coin: Tx, sender: str, to: str, sat: int) -> Tx:
+        """Somebody pays with what a transaction gave them."""
         tx = transaction((coin.outpoint(sender),), [(to, sat)], 1_000)
         self.btc.force(tx)
         return tx

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from miner.amounts import Chain
-from miner.errors import LeaseLost, StoreError
+from miner.errors import LeaseLost
 from miner.lease import WATCH, LeaseKeeper
 from miner.model import (
     Caps,
@@ -22,12 +21,13 @@ from miner.model import (
     RailPolicy,
     Saga,
 )
-from miner.ports import Heads, Rail
+from miner.ports import Rail
+from miner.recover import Recoverer
 from miner.saga import State
 from miner.settle import Settler
 from miner.settle.desk import CODE_HASH, Desk
 from miner.supervise import Pace, Supervisor
-from miner.sweep import SweepReconciler, account_for_spends
+from miner.sweep import SweepReconciler, register_all
 from miner.verify import MinerAccounts, Verifier
 from miner.watch import Watcher
 from tests.simulation.link import Link
@@ -83,26 +83,6 @@ class Entries:
         self.lines.setdefault(pending.id, pending)
 
 
-class SteppedKeeper(LeaseKeeper):
-    """The keeper of leases, one beat at a time."""
-
-    async def beat(self) -> None:
-        """What one turn of its loop does."""
-        with suppress(StoreError):
-            self._lost_any = bool(await self._store.heartbeat()) or self._lost_any
-
-
-class SteppedSupervisor(Supervisor):
-    """The supervisor, one round at a time."""
-
-    async def step(self, heads: Heads) -> None:
-        """What hearing of these heads leads to."""
-        if self._heads is None or heads.finalised != self._heads.finalised:
-            self._finalised_since = self._clock.monotonic()
-        self._heads = heads
-        await self._guarded_round(heads)
-
-
 @dataclass
 class World:
     """A daemon on a stage.
@@ -148,10 +128,18 @@ class World:
         """Open, wire, and take over what was left, as the daemon does at its start."""
         self._owners += 1
         stage = self.stage
-        self.store = SimStore(
-            self.url, owner=f"daemon-{self._owners}", lease_ttl_s=LEASE_S, clock_ms=stage.clock
-        )
+        self.store = self._make_store(f"daemon-{self._owners}")
         await self.store.open()
+        self._connect(stage)
+        await self.store.bind(self.node.genesis, CONTRACT)
+        await self.store.pin(CODE_HASH, stage.tao.best.state.contract.terms.code_hash)
+        self._wire()
+        await self.take_over()
+
+    def _make_store(self, owner: str) -> SimStore:
+        return SimStore(self.url, owner=owner, lease_ttl_s=LEASE_S, clock_ms=self.stage.clock)
+
+    def _connect(self, stage: Stage) -> None:
         self.lanes = ModelLanes(stage.tao, self.link, self._keys())
         self.node = ModelNode(stage.tao, self.link)
         self.contract = ModelContract(self.lanes, CONTRACT)
@@ -160,10 +148,6 @@ class World:
         self.btc = ModelBtcRail(
             stage.btc, self.btc_link, [each[Chain.BTC] for each in payers], final_confirmations=BTC_FINAL
         )
-        await self.store.bind(self.node.genesis, CONTRACT)
-        await self.store.pin(CODE_HASH, stage.tao.best.state.contract.terms.code_hash)
-        self._wire()
-        await self.take_over()
 
     def _keys(self) -> list[str]:
         return [key for m in self.stage.miners for key in (m.hotkey, m.accounts[Chain.TAO])]
@@ -183,17 +167,17 @@ class World:
         self.watcher = Watcher(self.node, self.contract, self.store, miners)
         self.settler = Settler(self.desk)
         self.sweeps = SweepReconciler()
-        desk = self.desk
-        self.sweeps.register("spends_accounted_for", lambda: account_for_spends(desk, miners))
-        self.keeper = SteppedKeeper(self.store, self.stage.clock, LEASE_S / 3)
-        self.supervisor = SteppedSupervisor(
+        register_all(self.sweeps, self.desk, self.watcher, miners, self.recovery)
+        self.recoverer = Recoverer(self.desk)
+        self.keeper = LeaseKeeper(self.store, self.stage.clock, LEASE_S / 3)
+        self.supervisor = Supervisor(
             node=self.node,
             store=self.store,
             watcher=self.watcher,
             settler=self.settler,
             sweeps=self.sweeps,
+            recoverer=self.recoverer,
             keeper=self.keeper,
-            recovery=self.recovery,
             tell=self.told,
             clock=self.stage.clock,
             pace=Pace(poll_s=6.0, sweep_blocks=SWEEP_BLOCKS, stall_s=STALL_S),
@@ -239,7 +223,7 @@ class World:
     async def round(self) -> None:
         """One round of the daemon on the heads as they are; its leases are kept alive."""
         await self.keeper.beat()
-        await self.supervisor.step(self.node.heads())
+        await self.supervisor.once(self.node.heads())
 
     async def lease(self) -> Lease:
         """The lease on the cursor."""

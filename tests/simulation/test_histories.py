@@ -1,0 +1,88 @@
+"""Random histories keep the laws; the same seed is the same history; what once broke does not break again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.dice import FAULTS, History, history
+from tests.simulation.many import FIGURES, many, play
+from tests.simulation.shrink import REGRESSIONS, load, save, shrink
+
+ROOT = Path(__file__).parents[2]
+FIRST_SEED = 20_261_121
+SAVED = sorted(REGRESSIONS.glob("*.json"))
+ONCE = {
+    "calm": False, "miners": 1, "lag": 1, "timeout": 26, "btc_margin": 9, "btc_every": 2, "coins": 3,
+    "confirm_after": 1, "timeout_after": 0, "absent_until": 0, "tells_outcomes": True, "lists_active": True,
+    "strict_marks": False,
+}  # fmt: skip
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.matrix("Simulated histories", "model chains")
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(500, id="500-histories"),
+        pytest.param(10_000, id="10000-histories", marks=[pytest.mark.proof, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_random_histories_keep_the_laws(number: int, record_property: Callable[[str, object], None]) -> None:
+    found = many(FIRST_SEED, number, jobs=1 if number < 1000 else 2, quietly=True)
+    for name in FIGURES:
+        record_property(name, found[name])
+    assert found["failing_seeds"] == [], "python -m tests.simulation --seed <one of them>"
+    assert found["payouts"] > number // 2
+
+
+@pytest.mark.parametrize("path", SAVED, ids=[path.stem for path in SAVED])
+def test_what_once_broke_a_law_does_not_any_more(path: Path) -> None:
+    assert play(load(path)).broken == []
+
+
+def test_a_seed_is_the_same_history_in_every_process() -> None:
+    seen = set()
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "7"],
+            cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True,
+            timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        seen.add(done.stdout)
+    assert len(seen) == 1
+    assert "digest" in seen.pop()
+
+
+def test_every_kind_of_fault_is_drawn_and_can_be_done() -> None:
+    drawn = {action["do"] for seed in range(400) for action in history(seed).actions}
+    kinds = {"block", "open", "trap", "fork"}
+    assert len(FAULTS) > 30
+    assert drawn >= kinds | {"violate", "rival", "rival_anchor", "bump", "restore", "clock", "full", "second"}
+
+
+def with_actions(*actions: dict[str, object]) -> History:
+    return History(0, dict(ONCE), [dict(action) for action in actions])
+
+
+def test_a_failing_history_is_shrunk_to_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block: dict[str, object] = {"do": "block"}
+    opened: dict[str, object] = {"do": "open", "dest": "tao", "miner": 0, "sat": 300_000, "kind": "good"}
+    culprit: dict[str, object] = {"do": "other_mark", "pick": 0}
+    whole = with_actions(block, opened, block, block, block, culprit, block, block)
+    least = shrink(whole, lambda each: culprit in each.actions and opened in each.actions)
+    assert least.actions == [opened, culprit]
+    monkeypatch.setattr("tests.simulation.shrink.REGRESSIONS", tmp_path)
+    assert load(save(least, ["a law"], "kept", "why")).actions == [opened, culprit]
+
+
+def test_a_history_that_raises_is_a_failing_one() -> None:
+    assert play(with_actions({"do": "nothing that is known"})).laws == {"history raised"}
