@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.acceptance.daemon import Daemon
 from tests.demo.evidence import Auditor, Evidence
 from tests.devnet.driver import Opened, Plan
@@ -33,15 +35,17 @@ class Stage:
         devnet: Both chains.
         folder: Config and state.
         auditor: Evidence since the test began.
+        store_url: A PostgreSQL database for the daemon's store; None: SQLite in its folder.
     """
 
     devnet: Devnet
     folder: Path
     auditor: Auditor
+    store_url: str | None = None
 
     def config(self, **options: Any) -> Path:
         """Write the daemon's config."""
-        return write_config(self.folder, self.devnet, **options)
+        return write_config(self.folder, self.devnet, **{"store_url": self.store_url, **options})
 
     def plan(self, index: int, source: ChainName = ChainName.BTC, **fields: Any) -> Plan:
         """A swap of miner `index`, with a user of its own: Bitcoin's past is not put back between tests."""
@@ -98,6 +102,9 @@ class Stage:
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """A query of the daemon's store, read-only."""
+        if self.store_url is not None:
+            with psycopg.connect(self.store_url, target_session_attrs="read-write") as server:
+                return server.execute(query.encode()).fetchall()
         file = self.folder / "state" / "swap-miner.sqlite"
         store = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
         try:

@@ -153,6 +153,40 @@ async def test_a_mark_that_is_refused_for_good_is_held_with_one_recovery_entry(s
         await assert_paid_once(stage, opened)
 
 
+async def test_the_start_up_report_says_what_was_found_what_goes_on_and_what_needs_a_person(
+    stage: Stage,
+) -> None:
+    """After a power cut: one swap held by a mark of somebody else's, one whose payout is under way."""
+    config = stage.config()
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        held, under_way = await stage.open(stage.plan(0), stage.plan(1, ChainName.TAO))
+        await daemon.event("broadcast", swap_id=held.id, purpose="payout")
+        foreign = {
+            "swap_id": held.id,
+            "dest_tx_hash": "0x" + "ab" * 32,
+            "dest_tx_block": 1,
+            "dest_amount": 1,
+        }
+        await stage.devnet.contract.execute([(held.swap.miner, "mark_fulfilled", foreign)])
+        await stage.step(daemon)
+        await daemon.kill()
+        states = stage.states()
+    assert states[held.id] == "HELD"
+    async with await Daemon.start(config) as daemon:
+        report = await daemon.event("start_up_report")
+        assert report["sagas"] == dict.fromkeys(states.values(), 1)
+        assert report["recovery"] == {"recovered": 2, "failed": 0}
+        assert report["cursor"] > 0
+        assert report["paused"] == []
+        goes_on = await daemon.event("resumed", swap_id=under_way.id)
+        assert goes_on["state"] == states[under_way.id]
+        waits = await daemon.event("resumed", swap_id=held.id)
+        assert waits["reason"] == "fulfilled_with_another_id"
+        assert waits["needs_you"].startswith("swap-miner evidence")
+        await stage.completed(daemon, [under_way])
+
+
 async def test_a_paid_swap_that_times_out_ends_failed_with_a_recovery_entry(stage: Stage) -> None:
     await stage.devnet.contract.set_timeout(16)
     async with await Daemon.start(stage.config()) as daemon:

@@ -197,8 +197,8 @@ class TestSightings:
 
 class TestAccounts:
     async def test_a_row_is_written_once(self, store: SqlStore, other: SqlStore) -> None:
-        assert await store.account(TAO, PAYER, 5) == AccountRow(TAO, PAYER, 5, 5)
-        assert await other.account(TAO, PAYER, 9) == AccountRow(TAO, PAYER, 5, 5)
+        assert await store.account(TAO, PAYER, 5) == AccountRow(TAO, PAYER, 5, 5, "", 5)
+        assert await other.account(TAO, PAYER, 9) == AccountRow(TAO, PAYER, 5, 5, "", 5)
         assert await store.account(BTC, "bc1q", 800_000) == AccountRow(BTC, "bc1q", 0, 800_000)
         assert len(await store.accounts()) == 2
 
@@ -213,7 +213,7 @@ class TestAccounts:
         assert (await store.account(TAO, PAYER, 0)).stopped == "first"
         assert await store.clear_account(TAO, PAYER, 7, "operator:x")
         assert not await store.clear_account(TAO, PAYER, 7, "operator:x")
-        assert await store.account(TAO, PAYER, 0) == AccountRow(TAO, PAYER, 7, 7)
+        assert await store.account(TAO, PAYER, 0) == AccountRow(TAO, PAYER, 7, 7, "", 7)
 
     async def test_an_unknown_account_can_be_stopped_and_cleared(self, store: SqlStore) -> None:
         assert await store.stop_account(TAO, "5New", "why")

@@ -531,7 +531,7 @@ class TestEnds:
                 await store.step(saga, Step(event=event))
         noted = await store.step(saga, Step(event=Event.NOTED, payload={"by": "me"}))
         assert (noted.state, noted.version) == (saga.state, saga.version + 1)
-        assert project(await store.journal(saga.id)) is State.COMPENSATED
+        assert project(await store.journal(saga.id)).state is State.COMPENSATED
 
     async def test_its_lease_is_given_back(self, store: SqlStore, other: SqlStore) -> None:
         saga = await store.step(await verified(store, 1), Step(event=Event.REFUSED))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tests.devnet.contract import Swap
+from tests.devnet.substrate import Event
 from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 
@@ -35,6 +37,8 @@ class Auditor:
         self._devnet = devnet
         self._height = height
         self._btc_height = btc_height
+        self._tao_events: dict[str, list[Event]] = {}
+        self._btc_blocks: dict[str, dict[str, Any]] = {}
 
     @classmethod
     async def begin(cls, devnet: Devnet) -> Auditor:
@@ -57,7 +61,7 @@ class Auditor:
             block_hash = await self._devnet.chain.block_hash(height)
             if block_hash is None:
                 continue
-            for event in await self._devnet.contract.substrate.events(block_hash):
+            for event in await self._events(block_hash):
                 told = event.attributes
                 if (
                     (event.pallet, event.name) == ("Balances", "Transfer")
@@ -72,13 +76,23 @@ class Auditor:
         node = self._devnet.bitcoin
         found: dict[str, int] = {}
         for height in range(self._btc_height + 1, await node.height() + 1):
-            block = await node.rpc("getblock", await node.rpc("getblockhash", height), 3)
-            for tx in block["tx"]:
+            for tx in (await self._block(await node.rpc("getblockhash", height)))["tx"]:
                 senders = {i["prevout"]["scriptPubKey"].get("address") for i in tx["vin"] if "prevout" in i}
                 paid = [o for o in tx["vout"] if o["scriptPubKey"].get("address") == swap.user_dest_address]
                 if swap.miner_dest_address in senders and paid:
                     found[tx["txid"]] = sum(round(o["value"] * 10**8) for o in paid)
         return found
+
+    async def _events(self, block_hash: str) -> list[Event]:
+        """The events of a block, which its hash fixes: read once, whoever's swap is looked at."""
+        if block_hash not in self._tao_events:
+            self._tao_events[block_hash] = await self._devnet.contract.substrate.events(block_hash)
+        return self._tao_events[block_hash]
+
+    async def _block(self, block_hash: str) -> dict[str, Any]:
+        if block_hash not in self._btc_blocks:
+            self._btc_blocks[block_hash] = await self._devnet.bitcoin.rpc("getblock", block_hash, 3)
+        return self._btc_blocks[block_hash]
 
     async def _end(self, swap: Swap) -> tuple[str, str]:
         """The swap's status: what the contract holds, or how it says that it ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,8 @@ from miner.config import CheckLine, Settings, load
 from miner.errors import MinerError
 from miner.model import (
     AccountRow,
+    Asked,
+    Came,
     Claim,
     Discovery,
     Head,
@@ -21,9 +23,12 @@ from miner.model import (
     Ingest,
     LanePurpose,
     Lease,
+    OperatorRequest,
+    Outcome,
     Payment,
     RecoveryEntry,
     Reservation,
+    Saga,
     SagaPatch,
     SignedTx,
     Step,
@@ -40,6 +45,11 @@ GENESIS = "0x" + "11" * 32
 TAO = f"tao:{GENESIS}"
 CANARY = b"canary-signed-bytes" * 8
 CONTROL = "\x1b[31mred\u202e"
+
+
+DONE = Outcome(
+    swap_id=0, came=Came.DONE, text="it is done", stake="1.5 TAO is paid", remedy="swap-miner show 7"
+)
 
 
 def swap_of(number: int, **changes: Any) -> Swap:
@@ -89,6 +99,11 @@ class Wired:
     held: Sequence[Lease] = ()
     cleared: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    rebuilt: Mapping[str, Any] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    outcome: Outcome = DONE
+    answers: bool = True
+    chain: Mapping[str, Any] | MinerError = field(default_factory=dict)
 
     async def open_store(self, settings: Settings) -> Store:
         self.calls.append("open_store")
@@ -116,6 +131,45 @@ class Wired:
         if account != ALICE:
             return None
         return await store.clear_account(TAO, account, 10, actor)
+
+    async def would(self, settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+        self.asked += asked
+        return [replace(self.outcome, swap_id=each.swap_id) for each in asked]
+
+    async def ask(
+        self,
+        settings: Settings,
+        store: Store,
+        asked: Sequence[Asked],
+        wait_s: float,
+        say: Callable[[str], None],
+    ) -> Sequence[OperatorRequest]:
+        """Through the real rows: as a daemon that answers at once, or one that does not."""
+        self.asked += asked
+        say("waiting")
+        ids = await store.ask(asked, 1000)
+        if not self.answers:
+            return await store.withdraw(ids)
+        for request in await store.take_requests():
+            await store.answer(request, replace(self.outcome, swap_id=request.asked.swap_id))
+        return await store.requests(ids)
+
+    async def chain_now(self, settings: Settings, store: Store, saga: Saga) -> Mapping[str, Any]:
+        if isinstance(self.chain, MinerError):
+            raise self.chain
+        return self.chain
+
+    async def resolve_recovery(
+        self, settings: Settings, store: Store | None, entry: Mapping[str, Any], reason: str, actor: str
+    ) -> None:
+        await app.resolve_recovery(settings, store, entry, reason, actor)
+
+    async def rebuild_rows(self, store: Store, swap_ids: Sequence[int], actor: str, **how: Any) -> Any:
+        return await app.rebuild_rows(store, swap_ids, actor, **how)
+
+    async def rebuild_from_chain(self, settings: Settings, actor: str, **how: Any) -> Mapping[str, Any]:
+        self.calls.append(f"from_chain {how['do']} {how['wait_s']:g}")
+        return self.rebuilt
 
     def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
         return app.read_recovery(settings)

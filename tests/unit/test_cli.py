@@ -83,7 +83,8 @@ def test_help_teaches(run: Any) -> None:
     assert found.code == 0
     assert "Exit codes: 0 fine" in found.out
     commands = (
-        "init check run status swaps show evidence pause resume import-sent recovery completion version"
+        "init check run status swaps show evidence pause resume import-sent retry release quarantine "
+        "adopt-payout mark recovery completion version"
     )
     for command in commands.split():
         assert command in found.out
@@ -493,7 +494,7 @@ def test_damage_in_the_recovery_log_is_told(run: Any, world: World) -> None:
 
 def test_no_recovery_log_is_an_empty_one(run: Any, world: World) -> None:
     found = run("recovery", "list")
-    assert (found.code, found.out) == (0, "0 entries, 0 damaged lines\n")
+    assert (found.code, found.out) == (0, "0 open of 0 entries, 0 damaged lines\n")
 
 
 def test_every_state_can_be_asked_for(run: Any, filled: World) -> None:

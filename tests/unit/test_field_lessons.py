@@ -35,4 +35,7 @@ def test_every_lesson_names_tests_that_exist(script: ModuleType) -> None:
 
 
 def test_a_lesson_without_a_test_is_named(script: ModuleType) -> None:
-    assert script.missing(LINES, {"test_a"}) == ["no such test, test_b: paid twice", "no test: never looked at"]
+    assert script.missing(LINES, {"test_a"}) == [
+        "no such test, test_b: paid twice",
+        "no test: never looked at",
+    ]

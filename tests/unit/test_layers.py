@@ -18,9 +18,19 @@ import miner
 
 LAYERS = {
     "core": {"errors", "amounts", "model", "saga", "verdict"},
-    "ports": {"ports"},
+    "ports": {"ports", "boundary"},
     "adapter": {"store", "chains", "contract", "notify"},
-    "service": {"watch", "verify", "settle", "sweep", "lease", "inventory", "supervise"},
+    "service": {
+        "watch",
+        "verify",
+        "settle",
+        "sweep",
+        "lease",
+        "inventory",
+        "supervise",
+        "recover",
+        "rebuild",
+    },
     "config": {"config"},
     "ops": {"ops"},
     "app": {"app"},

@@ -50,6 +50,7 @@ CHANGING = {
     "dest_tx_block",
     "dest_amount",  # the mark writes it
     "status",
+    "initiated_block",  # where its block was replaced
     "timeout_block",  # validators extend it
     "fulfilled_block",
     "completed_block",

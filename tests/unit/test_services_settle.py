@@ -857,7 +857,25 @@ class TestAnotherProgram:
         assert await world.state(swap_id) is State.MARKED
         assert world.causes(swap_id) == []
 
-    async def test_spends_before_the_store_knew_the_account_hold_the_swap(self, world: World) -> None:
+    async def test_spends_to_the_user_before_the_store_knew_the_account_hold_the_swap(
+        self, world: World
+    ) -> None:
+        swap_id = world.stage.open_swap()
+        swap = world.stage.swap(swap_id)
+        assert swap is not None
+        world.foreign.add(world.stage.spend(swap.miner_dest_address, swap.user_dest_address, TAO).txid)
+        world.stage.tao_block(2)
+        late = World(world.stage)
+        await late.start()
+        await late.block(8)
+        saga = await late.saga(swap_id)
+        assert (saga.state, saga.reason, saga.payout) == (State.HELD, "account_spent_before", None)
+        assert late.received(swap_id) == [TAO], "what the other program gave, and nothing of ours"
+        await late.stop()
+
+    async def test_spends_to_others_before_the_store_knew_the_account_hold_nothing(
+        self, world: World
+    ) -> None:
         swap_id = world.stage.open_swap()
         swap = world.stage.swap(swap_id)
         assert swap is not None
@@ -866,9 +884,8 @@ class TestAnotherProgram:
         late = World(world.stage)
         await late.start()
         await late.block(8)
-        saga = await late.saga(swap_id)
-        assert (saga.state, saga.reason, saga.payout) == (State.HELD, "account_spent_before", None)
-        assert late.received(swap_id) == []
+        assert await late.state(swap_id) is State.MARKED
+        assert late.received(swap_id) == [OWED[Chain.TAO]]
         await late.stop()
 
 

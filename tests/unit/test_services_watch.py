@@ -197,6 +197,28 @@ class TestViolations:
         assert told.value.ancestor is not None
         assert told.value.ancestor.height == world.stage.tao.best.height
 
+    @pytest.mark.parametrize("blocks_later", [0, SWEEP_BLOCKS + 1])
+    async def test_a_swap_whose_birth_was_replaced_has_not_ended_and_another_deal_of_its_id_is_held(
+        self, world: World, blocks_later: int
+    ) -> None:
+        await world.store.set_paused("all", True, "test")
+        await world.block(1)
+        before = world.stage.tao.best.height
+        swap_id = world.stage.open_swap()
+        await world.block(1)
+        assert await world.state(swap_id) is State.VERIFIED
+        world.stage.tao.fork(world.stage.tao.best.height - before, resubmit=False)
+        await world.round()
+        await world.block(1 + blocks_later)
+        assert world.stage.swap(swap_id) is None
+        assert await world.state(swap_id) is State.VERIFIED, "not born yet is not ended"
+        assert world.stage.open_swap() == swap_id
+        await world.store.set_paused("all", False, "test")
+        await world.block(4)
+        assert await world.state(swap_id) is State.HELD
+        assert "terms_changed" in world.causes(swap_id)
+        assert world.received(swap_id) == []
+
     async def test_without_a_common_ancestor_nothing_is_rewound(self, world: World) -> None:
         await world.block(3)
         stored = await cursor(world)

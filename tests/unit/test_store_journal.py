@@ -1,4 +1,4 @@
-"""The state that a journal leads to."""
+"""The row that a journal leads to."""
 
 from dataclasses import replace
 
@@ -7,13 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miner.errors import InvariantBroken
-from miner.model import JournalEntry
+from miner.model import Discovery, JournalEntry
 from miner.saga import INITIAL, TABLE, Event, State, advance
+from miner.store import journal as written
 from miner.store import project
+from tests.conformance.store_builders import swap
+
+ASSIGNED = written.assigned(Discovery(swap(7)))
 
 
 def entry(seq: int, event: Event, before: State, after: State) -> JournalEntry:
-    return JournalEntry(seq, 1, 0, "daemon:x", 1, event, before, after, {})
+    return JournalEntry(seq, 1, 0, "daemon:x", 1, event, before, after, ASSIGNED if seq == 1 else {})
 
 
 @st.composite
@@ -29,7 +33,9 @@ def journals(draw: st.DrawFn) -> list[JournalEntry]:
 
 @given(made=journals())
 def test_it_is_the_last_entrys(made: list[JournalEntry]) -> None:
-    assert project(made) is made[-1].after
+    found = project(made)
+    assert found.state is made[-1].after
+    assert (found.row["version"], found.row["swap_id"]) == (len(made), 7)
 
 
 @given(made=journals(), data=st.data())
@@ -44,3 +50,8 @@ def test_a_hole_or_a_false_move_is_found(made: list[JournalEntry], data: st.Data
     for journal in broken:
         with pytest.raises(InvariantBroken):
             project(journal)
+
+
+def test_a_journal_that_does_not_begin_with_the_assignment_leads_to_no_row() -> None:
+    with pytest.raises(InvariantBroken, match="assignment"):
+        project([replace(entry(1, Event.NOTED, INITIAL, INITIAL), payload={})])

@@ -251,6 +251,8 @@ PAID = [
          saga={"payout": a_payout(L.IN_BLOCK, kinds=CANCELLED)}, tick={"best_height": MARK_GATE}),
     Case("marked_already_with_our_id", State.PAID, Do.ENTER, Event.MARK_FULFILLED,
          saga={"payout": a_payout(L.LANDED), "swap": fulfilled(OUR_TXID)}),
+    Case("marked_already_with_our_id_spelt_otherwise", State.PAID, Do.ENTER, Event.MARK_FULFILLED,
+         saga={"payout": a_payout(L.LANDED), "swap": fulfilled(OUR_TXID.upper().replace("0X", ""))}),
     Case("marked_with_another_id_is_held", State.PAID, *HELD, "fulfilled_with_another_id",
          saga={"payout": a_payout(L.LANDED), "swap": fulfilled(STRANGER)}),
 ]  # fmt: skip

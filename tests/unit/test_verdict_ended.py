@@ -78,7 +78,7 @@ ENDED = [
          saga=TIMED_OUT | {"payout": a_payout(kinds=CANCELLED, sighting=A.EXPIRED)}),
     Case("the_filler_is_in_a_block_and_waited_for", State.WITHDRAWING,
          saga=TIMED_OUT | {"payout": a_payout(L.IN_BLOCK, kinds=CANCELLED)}),
-    Case("withdrawn", State.WITHDRAWING, Do.ENTER, Event.PAYOUT_WITHDRAWN, saga=GONE | TIMED_OUT),
+    Case("withdrawn", State.WITHDRAWING, Do.ENTER, Event.PAYOUT_WITHDRAWN, "slashed", saga=GONE | TIMED_OUT),
     Case("the_payout_was_faster_and_is_not_final", State.WITHDRAWING,
          saga=TIMED_OUT | {"payout": a_payout(L.IN_BLOCK, kinds=CANCELLED, txid=OUR_TXID)}),
     Case("the_payout_was_faster", State.WITHDRAWING, Do.ENTER, LOST, "timed_out_after_payout",
@@ -115,7 +115,7 @@ ENDED = [
     Case("a_stranger_may_have_paid_and_it_completed", State.HELD, Do.ENTER, CLOSED,
          saga=COMPLETED | {"payout": AMBIGUOUS}),
     # no lane
-    Case("nothing_was_ever_signed", State.HELD, Do.ENTER, Event.SWAP_ENDED_UNPAID, saga=TIMED_OUT),
+    Case("nothing_was_ever_signed", State.HELD, Do.ENTER, Event.SWAP_ENDED_UNPAID, "slashed", saga=TIMED_OUT),
     Case("completed_without_us", State.HELD, Do.ENTER, CLOSED, saga=COMPLETED),
     Case("another_program_may_have_paid", State.HELD, Do.ENTER, LOST, "ended_maybe_paid",
          saga=TIMED_OUT | {"reason": IMPORTED}),
