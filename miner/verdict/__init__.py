@@ -54,7 +54,7 @@ def decide(saga: Saga, tick: Tick, policy: Policy) -> Command:
     if saga.state in BEFORE_PIVOT:
         return before_pivot(saga, tick, policy)
     if saga.state is State.SIGNED:
-        return signed(saga, tick)
+        return signed(saga, tick, policy)
     if saga.state is State.PAID:
         return paid(saga, tick, policy)
     if saga.state is State.MARKING:

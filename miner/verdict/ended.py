@@ -48,9 +48,16 @@ def _credited(saga: Saga, ending: Ending, lane: Lane) -> bool:
     """Whether a completed swap's payout was ours, so that what is not in a block need not be withdrawn."""
     if saga.state is State.HELD and (lane.state.closed or lane.taker is TakerEffect.AMBIGUOUS):
         return True  # nothing of ours can land any more
-    known = saga.state in (State.PAID, State.MARKING, State.HELD)
+    if saga.state is State.MARKED:
+        return True
     theirs = ending.dest_tx_hash or saga.swap.dest_tx_hash
-    return saga.state is State.MARKED or (known and is_ours(lane, theirs))
+    ours = is_ours(lane, theirs) or (not theirs and _marked_by_us(saga))
+    return ours and saga.state in (State.PAID, State.MARKING, State.HELD)
+
+
+def _marked_by_us(saga: Saga) -> bool:
+    """Whether a mark of ours took effect, though nobody saw the swap Fulfilled before it was deleted."""
+    return saga.mark is not None and saga.mark.state in (LaneState.IN_BLOCK, LaneState.LANDED)
 
 
 def slash_note(ending: Ending | None) -> RecoveryEntry | None:

@@ -71,8 +71,11 @@ def _paid_elsewhere(saga: Saga, tick: Tick) -> Command | None:
     return None
 
 
-def signed(saga: Saga, tick: Tick) -> Command:
-    """SIGNED: bytes may be out; look, then the same bytes, whatever the margin."""
+def signed(saga: Saga, tick: Tick, policy: Policy) -> Command:
+    """SIGNED: bytes may be out; look, then the same bytes, whatever the margin.
+
+    Where all of them are dead, nothing was paid: signing again is judged like a first send, by the margin.
+    """
     lane = saga.payout
     if lane is None:
         return no_lane()
@@ -85,7 +88,8 @@ def signed(saga: Saga, tick: Tick) -> Command:
     if saga.swap.status is SwapStatus.FULFILLED and not is_ours(lane, saga.swap.dest_tx_hash):
         return _another_id()
     if lane.sighting is SightingKind.EXPIRED:
-        return Command(Do.CANCEL_PAYOUT if lane.cancelling else Do.RESIGN_PAYOUT)
+        late = gate_closed(tick.best_height, saga.swap.timeout_block, policy.margin_blocks(saga.dest))
+        return Command(Do.CANCEL_PAYOUT if lane.cancelling or late else Do.RESIGN_PAYOUT)
     return rebroadcast(lane, tick, Do.BROADCAST_PAYOUT)
 
 

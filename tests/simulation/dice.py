@@ -147,6 +147,12 @@ def _trap(what: str, *kinds: str) -> Callable[[random.Random], Iterator[Action]]
     return draw_it
 
 
+def _unheard(dice: random.Random) -> Iterator[Action]:
+    """What is sent does not arrive until deadlines have passed."""
+    yield {"do": "lose_send", "chain": dice.choice(CHAINS), "count": 500}
+    yield from [{"do": "block"}] * dice.randint(25, 50)
+
+
 _pick, _few, _chain = _between(0, 7), _between(1, 6), _among(*CHAINS)
 
 FAULTS: dict[str, Callable[[random.Random], Iterator[Action]]] = {
@@ -162,6 +168,7 @@ FAULTS: dict[str, Callable[[random.Random], Iterator[Action]]] = {
     "fail": _fails,
     "lost_reply": _one("lose_reply", chain=_chain, count=_between(1, 3)),
     "lost_send": _one("lose_send", chain=_chain, count=_among(1, 2, 3, 20)),
+    "unheard": _unheard,
     "pool_word": _one("refuse", chain=_chain, word=_among(*WORDS), blocks=_few),
     "stuck": _one("stuck", blocks=_between(1, 12)),
     "withhold": _one("withhold", what=_among("all", "payouts", "marks", "btc"), blocks=_between(1, 18)),
@@ -188,5 +195,6 @@ FAULTS: dict[str, Callable[[random.Random], Iterator[Action]]] = {
 }
 """By kind; a swarm's history has some of them."""
 OFTEN = {"crash": 2, "withhold": 2, "lost_reply": 2, "flaky": 2, "fail": 2, "stop": 2, "fork_tao": 1.5,
-         "long_down": 1.5, "pool_word": 1.5, "evict": 1.5, "restore": 0.5, "violation": 0.5}  # fmt: skip
+         "long_down": 1.5, "pool_word": 1.5, "evict": 1.5, "restore": 0.5, "violation": 0.5,
+         "unheard": 0.4}  # fmt: skip
 """How much more often than others a kind is there: what meets the laws' boundaries most."""

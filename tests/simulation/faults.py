@@ -69,7 +69,8 @@ class Faults(Play):
 
     def _do_lose_send(self, chain: str, count: int) -> None:
         self._air(chain).lost_sends += count
-        self.later(8 if count < 9 else 25, lambda: setattr(self._air(chain), "lost_sends", 0))
+        blocks = 8 if count < 9 else 25 if count < 100 else 60
+        self.later(blocks, lambda: setattr(self._air(chain), "lost_sends", 0))
 
     def _do_refuse(self, chain: str, word: str, blocks: int) -> None:
         air = self._air(chain)

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 from sqlalchemy import Connection
 
+from miner import verdict
 from miner.errors import EffectError, ReadFailed, Refused
 from miner.model import (
     BlockFacts,
@@ -21,6 +22,7 @@ from miner.model import (
     LaneState,
     Payment,
     PayoutOrder,
+    Saga,
     SagaPatch,
     SightingKind,
     Step,
@@ -32,9 +34,10 @@ from miner.settle.pay import Payer
 from miner.settle.round import Settler
 from miner.store import lanes, operator, sightings, steps
 from miner.supervise import Supervisor
-from miner.verdict import Command, Do, ended, live
+from miner.verdict import Command, Do, live
 from miner.verdict.command import WAIT, enter, gate_closed
 from miner.verify import Verifier
+from miner.watch import Watcher
 from tests.simulation.model_btc import ModelBtcRail
 from tests.simulation.model_contract import ModelContract
 from tests.simulation.model_tao import ModelTaoRail
@@ -57,8 +60,6 @@ class Mutant:
     soon: int
 
 
-NOT_FOUND_YET = frozenset({"rebroadcast_after_the_end", "cursor_moves_past_the_unreadable"})
-"""Mutants that survive: a kind of history, or a check, is missing."""
 MUTANTS: dict[str, Mutant] = {}
 Put = Callable[[ExitStack], None]
 
@@ -223,16 +224,17 @@ def lane_taken_and_never_judged(stack: ExitStack) -> None:
     _put(stack, sightings, "_taker", harmless)
 
 
-@mutant(2000, "lost_send", soon=200)
+@mutant(2000, "unheard")
 def rebroadcast_after_the_end(stack: ExitStack) -> None:
-    withdraw = ended._withdraw
+    after_end = verdict.after_end
 
-    def again(ending: Any, lane: Any, tick: Any) -> Command:
-        if not lane.state.closed and not lane.cancelling:
-            return Command(Do.BROADCAST_PAYOUT) if lane.id in tick.due else WAIT
-        return withdraw(ending, lane, tick)
+    def again(saga: Saga, ending: Any, tick: Any) -> Command:
+        lane = saga.payout
+        if lane is None or lane.state is not LaneState.SIGNED or lane.cancelling:
+            return after_end(saga, ending, tick)
+        return Command(Do.BROADCAST_PAYOUT) if lane.id in tick.due else WAIT
 
-    _put(stack, ended, "_withdraw", again)
+    _put(stack, verdict, "after_end", again)
 
 
 @mutant(2000, "fork_tao")
@@ -258,7 +260,7 @@ def open_change_is_spent(stack: ExitStack) -> None:
     _put(stack, ModelBtcRail, "_coins", all_coins)
 
 
-@mutant(3000, "fail", soon=300)
+@mutant(3000, "fail")
 def cursor_moves_past_the_unreadable(stack: ExitStack) -> None:
     facts = ModelContract.facts
 
@@ -269,7 +271,11 @@ def cursor_moves_past_the_unreadable(stack: ExitStack) -> None:
             block = self._block(head)
             return BlockFacts(head, block.parent_hash, block.time_ms, ())
 
+    async def unswept(self: Watcher, head: Any, lease: Any) -> int:
+        return 0  # the state sweep finds what was passed over: it is the second guard
+
     _put(stack, ModelContract, "facts", empty)
+    _put(stack, Watcher, "sweep", unswept)
 
 
 @mutant(50, "kill")

@@ -53,6 +53,7 @@ class Onlooker:
     _unmarked: Counter[int] = field(default_factory=Counter)
     _sent_to: set[str] = field(default_factory=set)
     _stuck_sends: set[str] = field(default_factory=set)
+    _blind_sends: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         stage = self.play.stage
@@ -103,6 +104,8 @@ class Onlooker:
         excused = self.play.around.stuck is not None or signed != self.play.stage.clock()
         if recipient not in self._sent_to and excused:
             self._stuck_sends.add(recipient)
+        if self.play.around.stuck is not None:
+            self._blind_sends.add(f"{txid} to {recipient} at {self.play.stage.tao.best.height}")
         self._sent_to.add(recipient)
 
     def _is_stored(self, txid: str) -> None:

@@ -47,6 +47,8 @@ class Referee(Onlooker):
         for found in self.oracle.check():
             if found.law == "sent too late" and any(found.how.startswith(to) for to in stuck):
                 continue  # see `Onlooker._sent`
+            if found.law == "sent after the end" and found.how in self._blind_sends:
+                continue  # by the stuck node's word the swap goes on
             if found.law in ("sent too late", "outlives the deadline") and self.play.violated:
                 continue  # the swap began at another height on the other fork
             if found.law == "marked wrongly" and self.play.counts["dropped"]:

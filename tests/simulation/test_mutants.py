@@ -8,20 +8,14 @@ import pytest
 
 from tests.simulation.dice import history
 from tests.simulation.many import play
-from tests.simulation.mutants import MUTANTS, NOT_FOUND_YET
+from tests.simulation.mutants import MUTANTS
 
 FIRST_SEED = 600_000
 Record = Callable[[str, object], None]
 
 
 def named(*marks: pytest.MarkDecorator) -> list[object]:
-    return [
-        pytest.param(name, id=name.replace("_", "-"), marks=[*marks, *_survives(name)]) for name in MUTANTS
-    ]
-
-
-def _survives(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason="it survives")] if name in NOT_FOUND_YET else []
+    return [pytest.param(name, id=name.replace("_", "-"), marks=marks) for name in MUTANTS]
 
 
 def find(name: str, within: int, kinds: Collection[str], record: Record) -> None:

@@ -105,6 +105,10 @@ ENDED = [
          saga=OPEN | COMPLETED | {"swap": fulfilled(OUR_TXID)}),
     Case("completed_with_our_id_while_reorged", State.HELD, Do.ENTER, CLOSED,
          saga=OPEN | {"ending": ended(K.COMPLETED, dest_tx_hash=OUR_TXID)}),
+    *(Case("completed_by_our_mark_that_nobody_saw_final", State.MARKING, Do.ENTER, CLOSED,
+           saga=OPEN | COMPLETED | {"mark": a_mark(state)}) for state in (L.IN_BLOCK, L.LANDED)),
+    *(Case("completed_though_our_mark_took_no_effect", State.MARKING, Do.ENTER, DOUBT,
+           saga=OPEN | COMPLETED | {"mark": a_mark(state)}) for state in (L.SIGNED, L.REVERTED)),
     Case("completed_though_nothing_of_ours_can_land", State.HELD, Do.ENTER, CLOSED, saga=GONE | COMPLETED),
     # a stranger in the lane
     *(Case("a_stranger_may_have_paid", state, *HELD, "lane_taken_ambiguously",
