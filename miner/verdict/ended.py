@@ -118,12 +118,15 @@ def _withdraw(ending: Ending, lane: Lane, tick: Tick) -> Command:
 
 
 def linger(saga: Saga, tick: Tick) -> Command:
-    """The saga has ended; a lane of its may not have. An unused nonce would block those after it."""
+    """The saga has ended; a lane of its may not have. An unused nonce would block those after it.
+
+    A mark pays nobody, so the stored one is sent again: refused by the contract or not, its nonce is used.
+    """
     mark, lane = saga.mark, saga.payout
     if mark is not None and not mark.state.closed:
         if mark.sighting is SightingKind.EXPIRED:
             return Command(Do.FILL_MARK)
-        if mark.cancelling and mark.id in tick.due:
+        if mark.id in tick.due:
             return Command(Do.BROADCAST_MARK)
     if lane is not None and lane.state is LaneState.SIGNED:
         if lane.sighting is SightingKind.EXPIRED:
