@@ -6,10 +6,12 @@ MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
 SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/simulation tests/bench)
+# The slowest first, a file at a time, so that no process is left with a long one at the end.
+IN_PARALLEL := tests/acceptance tests/devnet tests/conformance tests/simulation tests/unit \
+	-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # A run with PYTEST_ARGS may be a part of the whole, so the core's coverage gate applies without them only.
 PYTEST_ARGS ?=
 PROOF_ARGS ?=
-GATE := $(if $(strip $(PYTEST_ARGS)),--no-cov,--cov --cov-config=pyproject.toml)
 say = @printf '\n== %s\n' '$(1)'
 
 .PHONY: proof test-contracts help setup setup-python setup-devnet demo pictures devnet test lint format simulate bench wheel lock clean
@@ -41,10 +43,16 @@ devnet: setup ## run the local chains until Ctrl-C
 	$(call say,devnet)
 	@$(PY) -m tests.devnet
 
-test: setup test-contracts ## run unit, conformance, devnet and acceptance tests, with the core's coverage gate
+# Counts are measured alone; the rest runs in as many processes as there are cores, each with chains of its own.
+test: setup test-contracts ## run all tests, with the core's coverage gate (a part of them: PYTEST_ARGS)
 	$(call say,test: $(notdir $(SUITES)))
-	@$(if $(strip $(PYTEST_ARGS)),echo 'test: PYTEST_ARGS is set: no coverage gate in this run')
-	@$(PY) -m pytest $(SUITES) $(GATE) $(PYTEST_ARGS)
+ifeq ($(strip $(PYTEST_ARGS)),)
+	@$(PY) -m pytest tests/bench --no-cov
+	@$(PY) -m pytest $(IN_PARALLEL) --cov --cov-config=pyproject.toml
+else
+	@echo 'test: PYTEST_ARGS is set: no coverage gate in this run'
+	@$(PY) -m pytest $(SUITES) --no-cov $(PYTEST_ARGS)
+endif
 
 proof: setup ## run the whole matrix of hostile cases, and write PROOF.md (PROOF_ARGS: these tests only)
 	$(call say,proof)

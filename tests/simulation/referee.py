@@ -124,14 +124,17 @@ class Referee(Onlooker):
 
     async def _accounts_settled(self) -> None:
         memory = self.play.around.memory
-        for (count,) in memory.rows(f"SELECT COUNT(*) FROM ({OPEN_LANES})"):
-            if count:
-                self._add("left open", f"{count} lanes")
+        orphaned = self._orphaned()
+        left = {lane for (lane,) in memory.rows(OPEN_LANES)} - set(orphaned)
+        if left:
+            self._add("left open", f"{len(left)} lanes")
         leaks = (
             "SELECT saga_id FROM reservations WHERE (state = 'reserved' OR mark_state = 'reserved') "
             f"AND saga_id NOT IN ({FOR_A_PERSON})"
         )
         for (saga,) in memory.rows(leaks):
+            if saga in orphaned.values():
+                continue
             self._add("reservation leak", f"saga {saga}")
         for (count,) in memory.rows("SELECT COUNT(*) FROM recovery WHERE written_at_ms IS NULL"):
             if count:
@@ -144,9 +147,25 @@ class Referee(Onlooker):
                 self._add("lost swap", f"swap {swap.id} has no saga")
         held = {saga for (saga,) in memory.rows(FOR_A_PERSON)} if self.play.counts["rivals"] else set()
         for swap_id, saga_id in known.items():
-            if saga_id in held:
+            if saga_id in held or saga_id in orphaned.values():
                 continue
             await self._saga_settled(swap_id, saga_id, contract.outcomes.get(swap_id))
+
+    def _orphaned(self) -> dict[int, int]:
+        """Sagas by open lane whose anchor was the change of a payout that is gone for good.
+
+        A completed swap's payout that a reorganisation took out of block and pool is not sent again (see
+        `OPEN_LANES`), and neither can be what spends its change: these are for a person.
+        """
+        btc = self.play.stage.btc
+        rows = self.play.around.memory.rows(
+            "SELECT id, saga_id, slot FROM lanes WHERE closed = 0 AND chain LIKE 'btc:%'"
+        )
+        return {
+            lane: saga
+            for lane, saga, slot in rows
+            if btc.find(slot.split(":")[0]) is None and slot.split(":")[0] not in btc.pool
+        }
 
     def _final_swaps(self) -> list[Swap]:
         """Every swap that the finalised chain ever held."""
