@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.proof.plugin import add_rows
@@ -68,6 +69,17 @@ def no_leaked_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     before = internet_sockets()
     yield
     fail_on("sockets", [text for name, text in internet_sockets().items() if name not in before])
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """What a test sets up for the log, it sets up for itself."""
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    yield
+    if was_configured:
+        structlog.configure(**before)
+    else:
+        structlog.reset_defaults()
 
 
 @pytest.fixture

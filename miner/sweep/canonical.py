@@ -14,8 +14,8 @@ from miner.sweep.holding import SWEPT, hold, step_or_lose
 
 log = structlog.get_logger("sweep")
 
-AT_ONCE = 50
-"""Landed payouts that one sweep looks at; the next one goes on with the others."""
+AT_ONCE = 10
+"""Landed payouts that one sweep looks at, a request each; the next one goes on with the others."""
 CAUSE = "landed_payout_is_gone"
 
 
