@@ -34,7 +34,7 @@ from miner.settle.pay import Payer
 from miner.settle.round import Settler
 from miner.store import lanes, operator, sightings, steps
 from miner.supervise import Supervisor
-from miner.verdict import Command, Do, live
+from miner.verdict import Command, Do, ended, live
 from miner.verdict.command import WAIT, enter, gate_closed
 from miner.verify import Verifier
 from miner.watch import Watcher
@@ -138,12 +138,12 @@ def expired_payout_in_a_new_lane(stack: ExitStack) -> None:
     _lanes_are_freed_at_will(stack)
     signed = live.signed
 
-    def fresh(saga: Any, tick: Any) -> Command:
+    def fresh(saga: Any, tick: Any, policy: Any) -> Command:
         lane = saga.payout
         waits = lane is not None and lane.state is LaneState.SIGNED and lane.id in tick.due
         if waits and lane.attempts and lane.sighting is not None:
             return enter(Event.PAYOUT_FREED, "again")
-        return signed(saga, tick)
+        return signed(saga, tick, policy)
 
     stack.enter_context(patch("miner.verdict.signed", fresh))
 
@@ -226,7 +226,7 @@ def lane_taken_and_never_judged(stack: ExitStack) -> None:
 
 @mutant(2000, "unheard")
 def rebroadcast_after_the_end(stack: ExitStack) -> None:
-    after_end = verdict.after_end
+    after_end = ended.after_end
 
     def again(saga: Saga, ending: Any, tick: Any) -> Command:
         lane = saga.payout
