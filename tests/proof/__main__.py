@@ -69,6 +69,16 @@ def _write(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def cases() -> int:
+    """How many cases the matrices have."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--no-cov", "-m", "matrix or proof"]
+    told = subprocess.run(
+        [*command, *(f"tests/{suite}" for suite in SUITES)],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    return sum("::" in line for line in told.splitlines())
+
+
 def write_page() -> dict[str, int]:
     """Write PROOF.md from what is kept.
 
@@ -80,6 +90,7 @@ def write_page() -> dict[str, int]:
     facts = {
         "written": datetime.now(UTC).strftime("%Y-%m-%d"),
         "command": "`make proof`",
+        "cases": f"{len(rows):,} of {cases():,} have run",
         "machine": f"{os.cpu_count()} cores, Linux, Python {platform.python_version()}",
     }
     PAGE.write_text(page(rows, runs, facts))
