@@ -8,6 +8,8 @@ from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
+from miner.durable import publish
+
 
 def example() -> str:
     """Every setting, explained, with its default."""
@@ -29,22 +31,7 @@ def write_example(file: Path) -> None:
             out.write(example())
             out.flush()
             os.fsync(out.fileno())
-        _name(draft, file)
+        publish(draft, file)
     finally:
         with suppress(OSError):
             draft.unlink()
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _name(draft: Path, file: Path) -> None:
-    """Give the file its name, never in place of another."""
-    try:
-        file.hardlink_to(draft)
-    except PermissionError:  # a file system without hard links
-        if file.exists():
-            raise FileExistsError(str(file)) from None
-        draft.rename(file)

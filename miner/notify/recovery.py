@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from miner.durable import sync_folder
 from miner.errors import InvariantBroken, StoreUnavailable
 from miner.model import PendingRecovery
 
@@ -81,7 +82,7 @@ class RecoveryFile:
                     _write_whole(file, line)
                 os.fsync(file)  # also after a crash between the write and the sync of a known line
             if is_new:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
         except OSError as exc:
             raise StoreUnavailable(f"recovery log {self._path}: {exc.strerror or exc}") from exc
 
@@ -208,7 +209,7 @@ def _set_torn_tail_aside(path: Path, file: int) -> None:
         os.fsync(aside)
     finally:
         os.close(aside)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     os.ftruncate(file, whole)
     os.fsync(file)
 
@@ -233,11 +234,3 @@ def _write_whole(file: int, data: bytes) -> None:
     except OSError:
         os.ftruncate(file, before)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

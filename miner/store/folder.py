@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from miner.durable import sync_folder
 from miner.errors import StoreUnavailable
 
 MIN_FREE_BYTES = 50 * 1024 * 1024
@@ -81,26 +82,13 @@ def prepare(folder: Path, free_bytes: Callable[[Path], int] | None = None) -> No
         )
 
 
-def sync(folder: Path) -> None:
-    """The names in a folder outlive a power cut.
-
-    Raises:
-        OSError: They may not.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _make(folder: Path) -> None:
     """Make the folder and those above it, each safe before anything is put in it."""
     if folder.is_dir():
         return
     _make(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    sync(folder.parent)
+    sync_folder(folder.parent)
 
 
 def identity(path: Path) -> tuple[int, int]:

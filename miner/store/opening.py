@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, column, insert, inspect, select
 from sqlalchemy import table as sql_table
 
+from miner.durable import publish
 from miner.errors import ConfigError, SchemaTooOld, StoreDamaged, StoreUnavailable
 from miner.store import dialect, folder
 from miner.store.schema import HEAD, REVISIONS, metadata
@@ -169,7 +170,8 @@ def _create(path: Path) -> None:
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         _build(draft)
-        _publish(draft, path)
+        with suppress(FileExistsError):
+            publish(draft, path)
     except OSError as exc:
         raise StoreUnavailable(f"{path} cannot be made: {exc.strerror}") from exc
     finally:
@@ -182,16 +184,6 @@ def _build(draft: Path) -> None:
     with dialect.translated(draft), engine.connect() as conn, _writing(conn):
         _fill(conn)
         dialect.stamp(conn)
-
-
-def _publish(draft: Path, path: Path) -> None:
-    with suppress(FileExistsError):
-        try:
-            path.hardlink_to(draft)
-        except PermissionError:  # a file system without hard links
-            if not path.exists():
-                draft.rename(path)
-    folder.sync(path.parent)
 
 
 def _fill(conn: Connection) -> None:

@@ -18,7 +18,7 @@ import miner
 
 LAYERS = {
     "core": {"errors", "amounts", "model", "saga", "verdict"},
-    "ports": {"ports", "boundary"},
+    "ports": {"ports", "boundary", "durable"},
     "adapter": {"store", "chains", "contract", "notify"},
     "service": {
         "watch",

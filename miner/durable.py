@@ -1,0 +1,41 @@
+"""Files and their names that outlive a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in a folder outlive a power cut.
+
+    Raises:
+        OSError: They may not.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish(draft: Path, path: Path) -> None:
+    """Give a file that is whole and synced its name, never in place of another; the draft's own may stay.
+
+    Raises:
+        FileExistsError: The name is taken; what stands there is as it was.
+        OSError: It cannot be given.
+    """
+    try:
+        _name(draft, path)
+    finally:
+        sync_folder(path.parent)
+
+
+def _name(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)
+    except PermissionError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(str(path)) from None
+        draft.rename(path)
