@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -143,43 +145,53 @@ async def _nap(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _recover(store: Store, stop: asyncio.Event) -> dict[str, int]:
-    """Start-up recovery, by one node at a time: every swap to work on is taken, or told as not taken.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is in the store at start.
 
-    Returns:
-        `recovered`: swaps that this process works on now; `failed`: open ones that another one holds.
+    Attributes:
+        sagas: Those that this process works on now.
+        counts: How many stand in each state, whoever works on them.
+        recovery: `recovered`: sagas that this process works on now; `failed`: open ones that another holds.
     """
+
+    sagas: Sequence[Saga]
+    counts: Mapping[State, int]
+    recovery: Mapping[str, int]
+
+
+async def _recover(store: Store, stop: asyncio.Event) -> Found:
+    """Start-up recovery, by one node at a time: every swap to work on is taken, or told as not taken."""
     while not await store.alone(RECOVERY):
         log.info("waiting_for_another_node_to_recover")
         await _nap(stop, FIRST_PAUSE_S)
         if stop.is_set():
-            return {"recovered": 0, "failed": 0}
+            nothing = {"recovered": 0, "failed": 0}
+            return Found(await store.open_sagas(), await store.count_by_state(), nothing)
     try:
         taken = await store.lease_sagas()
-        ours = sum(not saga.state.ended for saga in await store.open_sagas())
-        counts = await store.count_by_state()
-        unended = sum(n for state, n in counts.items() if not State(state).ended)
+        sagas, counts = await store.open_sagas(), await store.count_by_state()
     finally:
         await store.give_up(RECOVERY)
-    report = {"recovered": taken, "failed": unended - ours}
+    unended = sum(n for state, n in counts.items() if not State(state).ended)
+    report = {"recovered": taken, "failed": unended - sum(not saga.state.ended for saga in sagas)}
     told = log.warning if report["failed"] else log.info
     told("start_up_recovery", **report)
-    return report
+    return Found(sagas, counts, report)
 
 
-async def _report(store: Store, recovery: dict[str, int]) -> None:
+async def _report(store: Store, found: Found) -> None:
     """The start-up report: what was found, what is resumed, what needs the operator."""
-    counts = {str(state): n for state, n in (await store.count_by_state()).items() if n}
     cursor = await store.cursor()
     log.info(
         "start_up_report",
-        sagas=counts,
-        resumed=recovery["recovered"],
-        recovery=recovery,
+        sagas={str(state): n for state, n in found.counts.items() if n},
+        resumed=found.recovery["recovered"],
+        recovery=dict(found.recovery),
         cursor=cursor.height if cursor else None,
         paused=sorted(await store.paused()),
     )
-    for saga in await store.open_sagas():
+    for saga in found.sagas:
         log.info("resumed", swap_id=saga.key.swap_id, state=saga.state, **_needs(saga))
 
 

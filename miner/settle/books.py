@@ -38,13 +38,16 @@ class Books:
     doubted: bool = False
 
 
-async def account_for(desk: Desk, rail: Rail, account: str, *, paying: bool = False) -> Books:
+async def account_for(
+    desk: Desk, rail: Rail, account: str, row: AccountRow | None = None, *, paying: bool = False
+) -> Books:
     """Read what an account has spent, and stop first sends on it where no lane explains it all.
 
     Args:
         desk: The ports.
         rail: The account's chain.
         account: Which.
+        row: What the store holds of it, where that was just read.
         paying: Whether it is about to pay: then, and at the first look, what only waits in a pool counts.
 
     Raises:
@@ -52,9 +55,8 @@ async def account_for(desk: Desk, rail: Rail, account: str, *, paying: bool = Fa
     """
     store, chain = desk.store, rail.chain_id
     doubted = await _is_doubted(desk, rail)
-    row = next(
-        (each for each in await store.accounts() if (each.chain, each.account) == (chain, account)), None
-    )
+    if row is None:
+        row = (await rows_of(desk)).get((chain, account))
     if row is None:
         row = await store.account(chain, account, await rail.baseline(account))
     waiting = paying or (chain, account) not in desk.audited
@@ -75,6 +77,11 @@ async def account_for(desk: Desk, rail: Rail, account: str, *, paying: bool = Fa
     if unexplained:
         row = await store.account(chain, account, row.base)
     return Books(row, frozenset(await store.strangers(chain, account)), newly, doubted)
+
+
+async def rows_of(desk: Desk) -> dict[tuple[str, str], AccountRow]:
+    """Every account that the store knows, by chain id and address."""
+    return {(row.chain, row.account): row for row in await desk.store.accounts()}
 
 
 async def _is_doubted(desk: Desk, rail: Rail) -> bool:

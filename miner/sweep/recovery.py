@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from miner.lease import saga_resource
 from miner.model import RecoveryEntry, Saga, Step
 from miner.ports import RecoveryLog, Store
 from miner.saga import Event
@@ -29,7 +30,7 @@ async def tell_untold(desk: Desk) -> int:
     for swap_id in await desk.store.untold():
         saga = await desk.store.saga(swap_id)
         if saga is not None:
-            await desk.store.acquire(f"saga/{saga.id}")  # that of an ended saga was given back
+            await desk.store.acquire(saga_resource(saga.id))  # that of an ended saga was given back
             told += await _tell(desk, await desk.store.saga(swap_id))
     return told
 

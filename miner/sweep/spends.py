@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from miner.errors import ReadFailed
-from miner.settle.books import account_for
+from miner.settle.books import account_for, rows_of
 from miner.settle.desk import Desk
 from miner.verify import MinerAccounts
 
@@ -23,10 +23,12 @@ async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) ->
     unread: list[ReadFailed] = []
     doubted = False
     accounts = {(chain, account) for m in miners.values() for chain, account in m.accounts.items()}
+    known = await rows_of(desk)
     for chain, account in sorted(accounts):
         if chain in desk.rails:
+            rail = desk.rails[chain]
             try:
-                books = await account_for(desk, desk.rails[chain], account)
+                books = await account_for(desk, rail, account, known.get((rail.chain_id, account)))
                 stopped += books.newly_stopped
                 doubted = doubted or books.doubted
             except ReadFailed as failed:
