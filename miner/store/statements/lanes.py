@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import and_, exists, func, insert, null, or_, select, union, update
 
 from miner.model import LanePurpose, LaneState
@@ -10,6 +12,25 @@ from miner.store.statements.params import NO, many, number, text, word
 
 PAYING = (LanePurpose.PAYOUT.value, LanePurpose.IMPORTED.value)
 """Purposes of lanes that pay, or have paid."""
+
+
+def reopened(checked_height: Any) -> dict[str, Any]:
+    """What a lane is whose block is gone: its bytes are out, and nothing seen above a height counts.
+
+    Args:
+        checked_height: That height, or a parameter for it.
+    """
+    return {
+        "state": LaneState.SIGNED.value,
+        "closed": 0,
+        "txid": null(),
+        "block_height": null(),
+        "block_hash": null(),
+        "checked_height": checked_height,
+        "sighting": null(),
+        "taker": null(),
+    }
+
 
 BY_ID = select(lanes).where(lanes.c.id.in_(many("ids")))
 OPEN = select(lanes).where(lanes.c.closed == NO).order_by(lanes.c.id)

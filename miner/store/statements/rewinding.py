@@ -7,6 +7,7 @@ from sqlalchemy import exists, null, select, update
 from miner.model import LanePurpose, LaneState
 from miner.saga import State
 from miner.store.schema import lanes, sagas
+from miner.store.statements.lanes import reopened
 from miner.store.statements.params import NO, NOW, number, text
 
 FREED_LANE_IS_BACK = "freed_lane_is_back"
@@ -37,16 +38,7 @@ REOPEN = (
             _other.c.id > lanes.c.id,
         ),
     )
-    .values(
-        state=LaneState.SIGNED.value,
-        closed=0,
-        txid=null(),
-        block_height=null(),
-        block_hash=null(),
-        checked_height=number("height"),
-        sighting=null(),
-        taker=null(),
-    )
+    .values(reopened(number("height")))
 )
 """The newest lanes that a replaced block closed are open again."""
 

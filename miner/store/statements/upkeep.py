@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, exists, null, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 
 from miner.model import LanePurpose, LaneState
 from miner.saga import State
 from miner.store.schema import lanes, leases, recovery, reservations, sagas
+from miner.store.statements.lanes import reopened
 from miner.store.statements.leases import WORKED
 from miner.store.statements.money import CAPTURED, RESERVED
 from miner.store.statements.params import NO, NOW, many, number, word
@@ -64,16 +65,7 @@ REOPEN = (
             _other.c.closed == NO,
         ),
     )
-    .values(
-        state=LaneState.SIGNED.value,
-        closed=0,
-        txid=null(),
-        block_height=null(),
-        block_hash=null(),
-        checked_height=0,
-        sighting=null(),
-        taker=null(),
-    )
+    .values(reopened(0))
     .returning(lanes.c.saga_id)
 )
 """A lane whose final block is gone is open again, unless another took its place."""
