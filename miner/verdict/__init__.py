@@ -13,6 +13,7 @@ from miner.verdict.command import (
     FULFILLED_ELSEWHERE,
     IMPORTED,
     LANE_MISSING,
+    LANE_TAKEN,
     MARK_REFUSED,
     MAYBE_PAID,
     SPENT_BEFORE,
@@ -23,6 +24,7 @@ from miner.verdict.command import (
     gate_closed,
     has_paid,
     hold,
+    use_mark_nonce,
 )
 from miner.verdict.ended import after_end, linger, slash_note
 from miner.verdict.live import before_pivot, held, marked, marking, paid, signed
@@ -31,6 +33,7 @@ __all__ = [
     "FULFILLED_ELSEWHERE",
     "IMPORTED",
     "LANE_MISSING",
+    "LANE_TAKEN",
     "MARK_REFUSED",
     "MAYBE_PAID",
     "SPENT_BEFORE",
@@ -50,7 +53,8 @@ def decide(saga: Saga, tick: Tick, policy: Policy) -> Command:
     if saga.state.ended:
         return linger(saga, tick)
     if saga.ending is not None:
-        return after_end(saga, saga.ending, tick)
+        found = after_end(saga, saga.ending, tick)
+        return found if found.do is not Do.WAIT else use_mark_nonce(saga, tick) or WAIT
     if saga.state in BEFORE_PIVOT:
         return before_pivot(saga, tick, policy)
     if saga.state is State.SIGNED:

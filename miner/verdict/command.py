@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from miner.model import AttemptKind, Head, ImportedSend, Lane, LaneState, RecoveryEntry, TakerEffect
-from miner.saga import Event
+from miner.model import (
+    AttemptKind,
+    Head,
+    ImportedSend,
+    Lane,
+    LaneState,
+    RecoveryEntry,
+    Saga,
+    SightingKind,
+    TakerEffect,
+)
+from miner.saga import Event, State
 
 
 class Do(StrEnum):
@@ -116,10 +126,16 @@ def no_lane() -> Command:
     return hold(LANE_MISSING, "the store contradicts itself; run `swap-miner show`")
 
 
-def taken_ambiguously() -> Command:
-    """Hold a saga whose payout's lane was taken by what may have paid the user."""
+LANE_TAKEN = "lane_taken_ambiguously"
+"""Reason of a saga held since what took its payout's lane may have paid the user."""
+
+
+def taken_ambiguously(saga: Saga) -> Command:
+    """Hold a saga for what took its payout's lane and may have paid the user, whatever it was held for."""
+    if saga.state is State.HELD and saga.reason == LANE_TAKEN:
+        return WAIT
     return hold(
-        "lane_taken_ambiguously",
+        LANE_TAKEN,
         "another transaction took the payout's lane and may have paid the user; compare it with the swap: "
         "`swap-miner recovery show`",
     )
@@ -152,6 +168,29 @@ def included(lane: Lane) -> Command:
 def rebroadcast(lane: Lane, tick: Tick, do: Do) -> Command:
     """Send a lane's newest bytes, if they are due."""
     return Command(do) if lane.id in tick.due else WAIT
+
+
+def use_mark_nonce(saga: Saga, tick: Tick) -> Command | None:
+    """What uses the nonce of a mark that is of no use any more: unused, it blocks the hotkey's later marks.
+
+    A mark pays nobody, so the stored one is sent again: refused by the contract or not, its nonce is used.
+    While the swap goes on, a payout that cannot land any more is not marked: there it is a filler.
+    """
+    mark, payout = saga.mark, saga.payout
+    if mark is None or mark.state is not LaneState.SIGNED:
+        return None
+    if mark.sighting is SightingKind.EXPIRED:
+        return Command(Do.FILL_MARK)
+    if mark.id not in tick.due:
+        return None
+    over = saga.state.ended or saga.ending is not None
+    fit = mark.cancelling or over or (payout is not None and _can_land(payout))
+    return Command(Do.BROADCAST_MARK if fit else Do.FILL_MARK)
+
+
+def _can_land(payout: Lane) -> bool:
+    dead = payout.state.closed and payout.state is not LaneState.LANDED
+    return not dead and payout.taker is not TakerEffect.AMBIGUOUS
 
 
 IMPORTED = "imported_maybe_paid"

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from miner.model import Ending, EndingKind, Lane, LaneState, RecoveryEntry, Saga, SightingKind, TakerEffect
+from miner.model import (
+    AttemptKind,
+    Ending,
+    EndingKind,
+    Lane,
+    LaneState,
+    RecoveryEntry,
+    Saga,
+    SightingKind,
+    TakerEffect,
+)
 from miner.saga import BEFORE_PIVOT, Event, State
 from miner.verdict.command import (
+    LANDED,
     LANE_MISSING,
     MAYBE_PAID,
     WAIT,
@@ -19,6 +30,7 @@ from miner.verdict.command import (
     no_lane,
     rebroadcast,
     taken_ambiguously,
+    use_mark_nonce,
 )
 
 
@@ -34,11 +46,11 @@ def after_end(saga: Saga, ending: Ending, tick: Tick) -> Command:
     if has_paid(lane):
         return _ended_and_landed(saga, ending, lane)
     if lane.taker is TakerEffect.AMBIGUOUS and saga.state is not State.HELD:
-        return taken_ambiguously()
+        return taken_ambiguously(saga)
     if completed and _credited(saga, ending, lane):
         return enter(Event.SWAP_COMPLETED)
     if lane.taker is TakerEffect.AMBIGUOUS:
-        return WAIT
+        return taken_ambiguously(saga)
     if saga.state is State.WITHDRAWING:
         return _withdraw(ending, lane, tick)
     return enter(Event.SWAP_ENDED_IN_DOUBT, f"swap_{ending.kind}")
@@ -57,7 +69,11 @@ def _credited(saga: Saga, ending: Ending, lane: Lane) -> bool:
 
 def _marked_by_us(saga: Saga) -> bool:
     """Whether a mark of ours took effect, though nobody saw the swap Fulfilled before it was deleted."""
-    return saga.mark is not None and saga.mark.state in (LaneState.IN_BLOCK, LaneState.LANDED)
+    mark = saga.mark
+    if mark is None or mark.state not in LANDED:
+        return False
+    seen = mark.attempt(mark.txid) if mark.txid else None
+    return seen is None or seen.kind is not AttemptKind.FILLER
 
 
 def slash_note(ending: Ending | None) -> RecoveryEntry | None:
@@ -118,16 +134,10 @@ def _withdraw(ending: Ending, lane: Lane, tick: Tick) -> Command:
 
 
 def linger(saga: Saga, tick: Tick) -> Command:
-    """The saga has ended; a lane of its may not have. An unused nonce would block those after it.
-
-    A mark pays nobody, so the stored one is sent again: refused by the contract or not, its nonce is used.
-    """
-    mark, lane = saga.mark, saga.payout
-    if mark is not None and not mark.state.closed:
-        if mark.sighting is SightingKind.EXPIRED:
-            return Command(Do.FILL_MARK)
-        if mark.id in tick.due:
-            return Command(Do.BROADCAST_MARK)
+    """The saga has ended; a lane of its may not have. An unused nonce would block those after it."""
+    if used := use_mark_nonce(saga, tick):
+        return used
+    lane = saga.payout
     if lane is not None and lane.state is LaneState.SIGNED:
         if lane.sighting is SightingKind.EXPIRED:
             return Command(Do.CANCEL_PAYOUT)

@@ -23,6 +23,7 @@ from miner.verdict.command import (
     no_lane,
     rebroadcast,
     taken_ambiguously,
+    use_mark_nonce,
 )
 
 
@@ -80,7 +81,7 @@ def signed(saga: Saga, tick: Tick, policy: Policy) -> Command:
     if lane is None:
         return no_lane()
     if lane.taker is TakerEffect.AMBIGUOUS:
-        return taken_ambiguously()
+        return taken_ambiguously(saga)
     if has_paid(lane):
         return included(lane)
     if lane.state.closed:
@@ -137,7 +138,7 @@ def marking(saga: Saga, tick: Tick) -> Command:
         return no_lane()
     if saga.swap.status is SwapStatus.FULFILLED:
         return _fulfilled(saga, payout)
-    if gone := _payout_gone(payout):
+    if gone := _payout_gone(saga, payout):
         return gone
     return _next_mark(saga, payout, mark, tick) or _follow_payout(payout, tick)
 
@@ -148,10 +149,10 @@ def _next_mark(saga: Saga, payout: Lane, mark: Lane, tick: Tick) -> Command | No
         return None
     if not mark.state.closed and mark.sighting is not SightingKind.EXPIRED:
         return Command(Do.BROADCAST_MARK) if mark.id in tick.due else None
+    if not mark.state.closed:
+        return Command(Do.RESIGN_MARK if has_paid(payout) else Do.FILL_MARK)
     if not has_paid(payout):
         return None
-    if not mark.state.closed:
-        return Command(Do.RESIGN_MARK)
     if tick.now_ms < saga.next_attempt_ms:
         return None
     return Command(Do.JUDGE_MARK if mark.state is LaneState.REVERTED else Do.MARK)
@@ -161,7 +162,9 @@ def marked(saga: Saga, tick: Tick) -> Command:
     """MARKED: keep the payout where it is until the swap ends."""
     if saga.payout is None:
         return WAIT
-    if gone := _payout_gone(saga.payout):
+    if used := use_mark_nonce(saga, tick):
+        return used
+    if gone := _payout_gone(saga, saga.payout):
         return gone
     if saga.swap.status is SwapStatus.ACTIVE:  # the block that held the mark was taken back
         return hold(
@@ -170,10 +173,10 @@ def marked(saga: Saga, tick: Tick) -> Command:
     return _follow_payout(saga.payout, tick)
 
 
-def _payout_gone(lane: Lane) -> Command | None:
+def _payout_gone(saga: Saga, lane: Lane) -> Command | None:
     """After the mark the payout's id is frozen: whatever else took its lane is for a person."""
     if lane.taker is TakerEffect.AMBIGUOUS:
-        return taken_ambiguously()
+        return taken_ambiguously(saga)
     expired = lane.state is LaneState.SIGNED and lane.sighting is SightingKind.EXPIRED
     if expired or (lane.state.closed and lane.state is not LaneState.LANDED):
         return hold(
@@ -195,10 +198,12 @@ def held(saga: Saga, tick: Tick, policy: Policy) -> Command:
     if lane is None:
         return _locate_imported(saga, tick, policy)
     fulfilled = saga.swap.status is SwapStatus.FULFILLED
+    if lane.taker is TakerEffect.AMBIGUOUS:
+        return use_mark_nonce(saga, tick) or taken_ambiguously(saga)
+    if (fulfilled or not has_paid(lane)) and (used := use_mark_nonce(saga, tick)):
+        return used
     if not has_paid(lane):
-        doubtful = lane.taker is TakerEffect.AMBIGUOUS or (
-            fulfilled and not is_ours(lane, saga.swap.dest_tx_hash)
-        )
+        doubtful = fulfilled and not is_ours(lane, saga.swap.dest_tx_hash)
         return WAIT if doubtful else _free_nonce(lane, tick) or _follow_payout(lane, tick)
     if fulfilled:
         return _fulfilled(saga, lane)

@@ -6,7 +6,7 @@ import pytest
 
 from miner.model import AttemptKind, EndingKind, LaneState, SightingKind, TakerEffect
 from miner.saga import BEFORE_PIVOT, ENDS, Event, State
-from miner.verdict import IMPORTED, LANE_MISSING, WAIT, Do, decide
+from miner.verdict import IMPORTED, LANE_MISSING, LANE_TAKEN, WAIT, Do, decide
 from tests.unit.cases import (
     CANCELLED,
     MARK,
@@ -115,7 +115,15 @@ ENDED = [
            saga=TIMED_OUT | {"payout": AMBIGUOUS})
       for state in (State.SIGNED, State.PAID, State.MARKING, State.MARKED)),
     Case("a_stranger_may_have_paid_stays_with_the_operator", State.HELD,
-         saga=TIMED_OUT | {"payout": AMBIGUOUS}),
+         saga=TIMED_OUT | {"payout": AMBIGUOUS, "reason": LANE_TAKEN}),
+    Case("a_stranger_may_have_paid_is_told_whatever_it_is_held_for", State.HELD, *HELD, LANE_TAKEN,
+         saga=TIMED_OUT | {"payout": AMBIGUOUS, "reason": "fulfilled_with_another_id"}),
+    Case("what_waits_for_a_person_uses_its_marks_nonce", State.HELD, Do.BROADCAST_MARK,
+         saga=TIMED_OUT | {"payout": AMBIGUOUS, "reason": LANE_TAKEN, "mark": a_mark()}, tick=due(MARK)),
+    Case("what_is_withdrawn_uses_its_marks_nonce", State.WITHDRAWING, Do.FILL_MARK,
+         saga=TIMED_OUT | FILLED | {"mark": a_mark(sighting=A.EXPIRED)}),
+    Case("completed_while_only_a_filler_of_ours_was_in_the_marks_lane", State.MARKING, Do.ENTER, DOUBT,
+         saga=OPEN | COMPLETED | {"mark": a_mark(L.IN_BLOCK, kinds=(AttemptKind.MARK, AttemptKind.FILLER))}),
     Case("a_stranger_may_have_paid_and_it_completed", State.HELD, Do.ENTER, CLOSED,
          saga=COMPLETED | {"payout": AMBIGUOUS}),
     # no lane
