@@ -28,6 +28,11 @@ def pin(conn: Connection, name: str, value: str) -> str:
     return _first(conn, _PIN + name, value)
 
 
+def pinned(conn: Connection, name: str) -> str | None:
+    """What is pinned under a name; None while nothing is."""
+    return _named(conn, _PIN + name)
+
+
 def repin(conn: Connection, name: str, value: str, actor: str) -> str:
     """See `Store.repin`."""
     before = _first(conn, _PIN + name, value)

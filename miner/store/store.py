@@ -136,8 +136,9 @@ class SqlStore:
         await self._db.write(operator.bind, genesis, contract, self._db.where)
 
     async def pin(self, name: str, value: str) -> str:
-        """See `Store.pin`."""
-        return await self._db.write(operator.pin, name, value)
+        """See `Store.pin`; what is pinned already is only read."""
+        pinned = await self._db.read(operator.pinned, name)
+        return pinned if pinned is not None else await self._db.write(operator.pin, name, value)
 
     async def repin(self, name: str, value: str, actor: str) -> str:
         """See `Store.repin`."""

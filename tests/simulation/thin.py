@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import IntegrityError, MultipleResultsFound, NoResultFound, SQLAlchemyError
 
 from miner.store.dialect import translated
 
@@ -65,20 +65,18 @@ class _Statement:
 
 
 _compiled: dict[tuple[int, tuple[str, ...]], _Statement] = {}
-_rows: dict[tuple[str, ...], Any] = {}
+_rows: dict[str, Any] = {}
 
 
 def _row_type(names: tuple[str, ...]) -> Any:
-    if names not in _rows:
-        made: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-        _rows[names] = type(
-            "Row", (made,), {"__slots__": (), "_mapping": property(lambda row: row._asdict())}
-        )
-    return _rows[names]
+    made: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+    return type("Row", (made,), {"__slots__": (), "_mapping": property(lambda row: row._asdict())})
 
 
 class Found:
     """What a statement gave."""
+
+    __slots__ = ("_rows", "rowcount")
 
     def __init__(self, rows: list[Any], rowcount: int) -> None:
         self._rows = rows
@@ -135,29 +133,39 @@ class ThinConnection:
         self.info: dict[str, Any] = {}
 
     def transact(self, writes: bool, work: Callable[..., T], *args: Any, **kw: Any) -> T:
-        """Run `work` in a transaction: all of it is committed, or nothing."""
+        """Run `work` in a transaction: all of it is committed, or nothing.
+
+        What only reads needs none here: nobody else comes between, and nothing is to be taken back.
+        """
+        try:
+            return self._written(work, *args, **kw) if writes else work(self, *args, **kw)
+        except (sqlite3.Error, SQLAlchemyError, OverflowError) as exc:
+            with translated("the store in memory"):
+                raise exc
+
+    def _written(self, work: Callable[..., T], *args: Any, **kw: Any) -> T:
         raw = self._raw
-        with translated("the store in memory"):
-            raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-            try:
-                done = work(self, *args, **kw)
-            except BaseException:
-                raw.execute("ROLLBACK")
-                raise
-            raw.execute("COMMIT")
-            return done
+        raw.execute("BEGIN IMMEDIATE")
+        try:
+            done = work(self, *args, **kw)
+        except BaseException:
+            raw.execute("ROLLBACK")
+            raise
+        raw.execute("COMMIT")
+        return done
 
     def execute(self, statement: Any, params: Params | Sequence[Params] | None = None) -> Found:
         """Run a statement, or the same one with each of several parameters."""
-        several = params if isinstance(params, Sequence) else [params or {}]
-        count, rows = 0, []
-        for each in several:
-            key = (id(statement), tuple(each))
-            if (ready := _compiled.get(key)) is None:
-                ready = _compiled[key] = _Statement(statement, key[1])
-            found = self._run(*ready.ready(each))
-            rows, count = found.all(), count + found.rowcount
-        return Found(rows, count)
+        if not isinstance(params, list | tuple):
+            return self._one(statement, params or {})  # type: ignore[arg-type]
+        found = [self._one(statement, each) for each in params]
+        return Found(found[-1].all() if found else [], sum(each.rowcount for each in found))
+
+    def _one(self, statement: Any, params: Params) -> Found:
+        key = (id(statement), tuple(params))
+        if (ready := _compiled.get(key)) is None:
+            ready = _compiled[key] = _Statement(statement, key[1])
+        return self._run(*ready.ready(params))
 
     def exec_driver_sql(self, text: str, params: Sequence[Any] = ()) -> Found:
         """Run text."""
@@ -170,6 +178,8 @@ class ThinConnection:
             raise IntegrityError(text, None, exc) from exc
         if cursor.description is None:
             return Found([], cursor.rowcount)
-        row = _row_type(tuple(each[0] for each in cursor.description))
-        rows = [row._make(each) for each in cursor.fetchall()]
-        return Found(rows, cursor.rowcount)
+        if not (found := cursor.fetchall()):
+            return Found(found, cursor.rowcount)
+        if (row := _rows.get(text)) is None:
+            row = _rows[text] = _row_type(tuple(each[0] for each in cursor.description))
+        return Found([row(*each) for each in found], cursor.rowcount)
