@@ -9,11 +9,36 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from tests.devnet import guard
 
 START_S = 60.0
+
+
+class Running(Protocol):
+    """What of a process is used: `asyncio.subprocess.Process`, or a nursery's."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What it prints."""
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send a signal."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    async def wait(self) -> int:
+        """Wait for its end; the exit code."""
 
 
 class Daemon:
@@ -23,7 +48,7 @@ class Daemon:
         log: Decoded JSON lines, oldest first; what is no JSON is under `raw`.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Running) -> None:
         self.process = process
         self.log: list[dict[str, Any]] = []
         self._news = asyncio.Condition()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from miner.app.crash import VARIABLE
 from tests.acceptance.crashes.life import Life
@@ -16,7 +17,8 @@ from tests.acceptance.crashes.matrix import MINERS, Case, cases, in_make_test
 from tests.acceptance.crashes.troupe import Troupe
 from tests.acceptance.crashes.verdict import Outcome, judge
 from tests.acceptance.daemon import Daemon
-from tests.acceptance.harness import Stage
+from tests.acceptance.harness import ROOT, Stage
+from tests.acceptance.nursery import Nursery
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
 
@@ -29,8 +31,9 @@ PLAY_S = 1800
 class Plays:
     """Plays cases as they are asked for, together with the next ones that can share a troupe."""
 
-    def __init__(self, devnet: Devnet, folder: Path, wanted: list[Case]) -> None:
+    def __init__(self, devnet: Devnet, nursery: Nursery, folder: Path, wanted: list[Case]) -> None:
         self._devnet = devnet
+        self._nursery = nursery
         self._numbers = itertools.count()
         self._folder = folder
         self._wanted = wanted
@@ -56,6 +59,7 @@ class Plays:
         lives = {
             case: Life(
                 Stage(self._devnet, self._new_folder(), auditor),
+                self._nursery,
                 [next(miners) for _ in range(case.swaps)],
                 case.deaths,
                 in_commands=case.play.in_commands,
@@ -71,8 +75,8 @@ class Plays:
             self._outcomes[case] = await judge(life, case.play.end)
 
 
-@pytest.fixture(scope="session")
-def plays(stage_session: Devnet, request: pytest.FixtureRequest) -> Iterator[Plays]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def plays(stage_session: Devnet, request: pytest.FixtureRequest) -> AsyncIterator[Plays]:
     """The cases of this session, on the suite's devnet.
 
     State is kept in memory where that is possible: a kill loses nothing that a process has written, and the
@@ -83,7 +87,9 @@ def plays(stage_session: Devnet, request: pytest.FixtureRequest) -> Iterator[Pla
     wanted = [case for case in wanted if isinstance(case, Case)]
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="swap-miner-crashes-", dir=memory) as folder:
-        yield Plays(stage_session, Path(folder), wanted)
+        nursery = await Nursery.start(ROOT)
+        yield Plays(stage_session, nursery, Path(folder), wanted)
+        await nursery.close()
 
 
 @pytest.mark.timeout(PLAY_S)

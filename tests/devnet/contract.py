@@ -14,6 +14,8 @@ from tests.devnet.errors import CallFailed, DispatchFailed
 from tests.devnet.substrate import Substrate
 
 TAO = 10**9
+PAGE = 10
+"""Swaps that one read of `get_swaps` answers."""
 GAS = {"ref_time": 20_000_000_000, "proof_size": 2_000_000}
 _DEPLOY_GAS = {"ref_time": 100_000_000_000, "proof_size": 4_000_000}
 
@@ -210,8 +212,12 @@ class SwapContract:
 
     async def swap(self, swap_id: int, *, block_hash: str | None = None) -> Swap | None:
         """The swap at a block (the head without one); None where it is not there, not yet or no more."""
-        data = await self.read("get_swap", block_hash=block_hash, swap_id=swap_id)
-        return None if data is None else Swap(**{field.name: data[field.name] for field in fields(Swap)})
+        return _swap(await self.read("get_swap", block_hash=block_hash, swap_id=swap_id))
+
+    async def swaps(self, swap_ids: Sequence[int]) -> list[Swap | None]:
+        """The swaps at the head, in the order of their ids; None for each that is not there. Ten a read."""
+        pages = [list(swap_ids[start : start + PAGE]) for start in range(0, len(swap_ids), PAGE)]
+        return [_swap(data) for page in pages for data in await self.read("get_swaps", ids=page)]
 
     async def next_swap_id(self) -> int:
         """The id of the next swap."""
@@ -224,6 +230,10 @@ class SwapContract:
     async def is_active(self, miner: str) -> bool:
         """Whether a miner is active."""
         return bool(await self.read("get_miner_active", hotkey=miner))
+
+
+def _swap(data: dict[str, Any] | None) -> Swap | None:
+    return None if data is None else Swap(**{field.name: data[field.name] for field in fields(Swap)})
 
 
 def _metadata(substrate: Substrate) -> ContractMetadata:

@@ -68,14 +68,10 @@ class Validators:
 
     async def open_swaps(self) -> list[Swap]:
         """All swaps that the contract holds."""
-        found = []
-        for swap_id in range(1, await self.contract.next_swap_id()):
-            if swap_id not in self._ended:
-                swap = await self.contract.swap(swap_id)
-                if swap is not None and swap.status in ("Active", "Fulfilled"):
-                    found.append(swap)
-                else:
-                    self._ended.add(swap_id)
+        unended = [each for each in range(1, await self.contract.next_swap_id()) if each not in self._ended]
+        swaps = await self.contract.swaps(unended)
+        found = [swap for swap in swaps if swap is not None and swap.status in ("Active", "Fulfilled")]
+        self._ended.update(set(unended) - {swap.id for swap in found})
         return found
 
     async def judge(self) -> dict[int, Judgement]:

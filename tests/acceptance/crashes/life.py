@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,8 @@ from typing import Any
 from miner.app.crash import VARIABLE
 from miner.saga import ENDS, State
 from tests.acceptance.daemon import Daemon
-from tests.acceptance.harness import ROOT, Stage
+from tests.acceptance.harness import Stage
+from tests.acceptance.nursery import Child, Nursery
 from tests.devnet.driver import Opened
 from tests.devnet.settings import write_config
 
@@ -41,17 +40,25 @@ class Life:
     """
 
     def __init__(
-        self, stage: Stage, miners: Sequence[int], deaths: Sequence[str], *, in_commands: bool = False
+        self,
+        stage: Stage,
+        nursery: Nursery,
+        miners: Sequence[int],
+        deaths: Sequence[str],
+        *,
+        in_commands: bool = False,
     ) -> None:
         """Nothing is started yet.
 
         Args:
             stage: The devnet, and a folder of its own.
+            nursery: Starts its processes.
             miners: Indexes of the miners that it serves.
             deaths: Points to die at, one after the other: `name`, or `name:n`.
             in_commands: Whether it is the operator's commands that die, and not the daemon.
         """
         self.stage = stage
+        self._nursery = nursery
         self.on_first_death: Callable[[], Awaitable[None]] | None = None
         self._in_commands = in_commands
         self.miners = tuple(miners)
@@ -99,11 +106,13 @@ class Life:
 
     async def start(self) -> None:
         """Start the process, which is to die at the next point that is ahead."""
-        self._daemon = await Daemon.start(self.config, environment=self._environment(command=False))
+        self._daemon = Daemon(await self._run("run", command=False))
         self.running = True
 
-    def _environment(self, *, command: bool) -> dict[str, str]:
-        return {VARIABLE: self._ahead[0]} if self._ahead and command is self._in_commands else {}
+    async def _run(self, *arguments: str, command: bool) -> Child:
+        mortal = self._ahead and command is self._in_commands
+        environment = {VARIABLE: self._ahead[0]} if mortal else {}
+        return await self._nursery.run(*arguments, "--config", str(self.config), environment=environment)
 
     async def ready(self) -> None:
         """Wait until it says that it is ready, through any deaths before."""
@@ -154,35 +163,26 @@ class Life:
         One that is given again may find nothing left to do, which its exit code says.
         """
         while True:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "miner.cli", *args, "--config", str(self.config),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **self._environment(command=True)},
-            )  # fmt: skip
+            process = await self._run(*args, command=True)
             out = await self._output_of(process)
             if process.returncode == KILLED and self._in_commands and self._ahead:
                 self.died.append(self._ahead.pop(0))
                 continue
             fine = (0, 1) if self._in_commands and self.died else (0,)
-            assert process.returncode in fine, f"exit code {process.returncode}:\n{out.decode()}"
-            return out.decode()
+            assert process.returncode in fine, f"exit code {process.returncode}:\n{out}"
+            return out
 
-    async def _output_of(self, command: asyncio.subprocess.Process) -> bytes:
+    async def _output_of(self, command: Child) -> str:
         """Wait for a command's end. It may wait for the daemon, which is started again where that dies."""
-        ending = asyncio.create_task(command.communicate(), name="command")
+        ending = asyncio.create_task(command.output(), name="command")
         try:
             while not ending.done():
                 await asyncio.wait({ending}, timeout=0.2)
                 if self.running and self.daemon.process.returncode is not None:
                     await self._rise()
         finally:
-            if not ending.done():
-                command.kill()
-        out, _ = await ending
-        return out
+            command.kill()
+        return await ending
 
     # what its store says
 

@@ -1,5 +1,6 @@
 // Every RPC method: Chopsticks' own, those that have to answer as a real node does, and the devnet's controls.
 
+import { Memo } from './memo.mjs'
 import { blake2AsHex, core, hexToU8a } from './modules.mjs'
 import { RpcError } from './pool.mjs'
 
@@ -186,6 +187,23 @@ function controls({ chain, clock, faults, finality, pool, blockchain, pruning })
   }
 }
 
+// Runtime calls that read, executed once for each block; what depends on the runtime alone, once for each version.
+function remembered(memo, call, blockchain) {
+  return async ([method, data, hash]) => {
+    const block = await blockchain.getBlock(hash ?? blockchain.head.hash)
+    const whose = method.startsWith('Metadata_') ? JSON.stringify(await block?.runtimeVersion) : block?.hash
+    return memo.of(`${whose} ${method} ${data}`, () => call([method, data, block?.hash ?? hash]))
+  }
+}
+
+// What changes a block's own state, without another block.
+function forgetting(memo, handlers) {
+  for (const name of ['dev_setStorage', 'dev_timeTravel', 'devnet_upgrade']) {
+    const change = handlers[name]
+    handlers[name] = (...args) => Promise.resolve(change(...args)).finally(() => memo.clear())
+  }
+}
+
 /** All methods by name: each takes the parameters and the connection's subscriptions. */
 export function makeHandlers(parts) {
   const { blockchain, finality, pool } = parts
@@ -195,13 +213,15 @@ export function makeHandlers(parts) {
   Object.assign(handlers, chainHandlers(parts), authorHandlers(parts))
   const nextIndex = ([address]) => pool.nextIndex(address)
   Object.assign(handlers, { system_accountNextIndex: nextIndex, account_nextIndex: nextIndex })
-  const call = handlers.state_call
+  const memo = new Memo()
+  const call = remembered(memo, handlers.state_call, blockchain)
   handlers.state_call = ([method, data, hash]) => call([method, data.startsWith('0x') ? data : `0x${data}`, hash])
   handlers.payment_queryInfo = async ([extrinsic, hash]) =>
     dispatchInfo(await call(['TransactionPaymentApi_query_info', `${extrinsic}${lengthOf(extrinsic)}`, hash]))
   delete handlers.payment_queryFeeDetails // Chopsticks encodes the length the wrong way round
   refuseUnknownState(handlers, blockchain, finality, pruning)
   Object.assign(handlers, controls({ ...parts, pruning }))
+  forgetting(memo, handlers)
   handlers.rpc_methods = async () => ({ version: 1, methods: Object.keys(handlers).sort() })
   return handlers
 }
