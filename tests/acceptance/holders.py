@@ -7,16 +7,40 @@ import os
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from tests.acceptance.daemon import Daemon
+from tests.acceptance.harness import Stage
 
 RESTART_S = 0.2
+_HOLDER = (
+    "SELECT owner, epoch, acquired_at_ms, expires_at_ms FROM leases"
+    " WHERE resource = 'watch' AND owner IS NOT NULL"
+)
+
+
+def file_of(stage: Stage) -> Path:
+    """The SQLite store of a stage."""
+    return stage.folder / "state" / "swap-miner.sqlite"
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[sqlite3.Connection]:
+    store = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def now_ms() -> int:
-    """The machine's clock, which is the SQLite store's too."""
+    """The machine's clock, which is both stores' too: the server of the tests runs here."""
     return time.time_ns() // 1_000_000
 
 
@@ -42,15 +66,18 @@ class Holders:
     """Looks at the lease on the cursor many times a second, and keeps what it saw.
 
     Attributes:
-        file: The store.
+        stage: Whose store.
         seen: Every tenure, oldest first.
     """
 
-    file: Path
+    stage: Stage
     seen: list[Tenure] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
+    _server: psycopg.Connection[Any] | None = None
 
     async def __aenter__(self) -> Holders:
+        if self.stage.store_url is not None:
+            self._server = psycopg.connect(self.stage.store_url, autocommit=True)
         self._task = asyncio.create_task(self._watch(), name="holders")
         return self
 
@@ -58,6 +85,8 @@ class Holders:
         assert self._task is not None
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        if self._server is not None:
+            self._server.close()
 
     async def _watch(self) -> None:
         while True:
@@ -66,22 +95,27 @@ class Holders:
 
     def look(self) -> None:
         """Take down who holds the lease now."""
-        if not self.file.exists():
-            return
-        store = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)
-        try:
-            row = store.execute(
-                "SELECT owner, epoch, acquired_at_ms, expires_at_ms FROM leases"
-                " WHERE resource = 'watch' AND owner IS NOT NULL"
-            ).fetchone()
-        finally:
-            store.close()
+        row = self._on_server(self._server) if self._server is not None else self._in_file()
         if row is None:
             return
         if self.seen and (self.seen[-1].owner, self.seen[-1].epoch) == row[:2]:
             self.seen[-1].expires_ms = max(self.seen[-1].expires_ms, row[3])
         else:
             self.seen.append(Tenure(*row))
+
+    def _in_file(self) -> Any:
+        file = file_of(self.stage)
+        if not file.exists():
+            return None
+        with _opened(file) as store:
+            return store.execute(_HOLDER).fetchone()
+
+    @staticmethod
+    def _on_server(server: psycopg.Connection[Any]) -> Any:
+        try:
+            return server.execute(_HOLDER).fetchone()
+        except psycopg.errors.UndefinedTable:
+            return None
 
     @property
     def owner(self) -> str:
@@ -136,20 +170,15 @@ async def _holds(daemon: Daemon) -> bool:
     return bool(line["event"] == "ready")
 
 
-def journal_is_fenced(file: Path) -> None:
+def journal_is_fenced(stage: Stage) -> None:
     """In every saga's journal epochs only rise, and each epoch belongs to one writer.
 
     Raises:
         AssertionError: Two wrote under one epoch, or an older one wrote after a newer.
     """
-    store = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
-    try:
-        rows = store.execute(
-            "SELECT saga_id, lease_epoch, actor FROM journal"
-            " WHERE actor LIKE 'daemon:%' ORDER BY saga_id, seq"
-        ).fetchall()
-    finally:
-        store.close()
+    rows = stage.rows(
+        "SELECT saga_id, lease_epoch, actor FROM journal WHERE actor LIKE 'daemon:%' ORDER BY saga_id, seq"
+    )
     writers: dict[tuple[int, int], str] = {}
     last: dict[int, int] = {}
     for saga, epoch, actor in rows:
