@@ -104,6 +104,10 @@ class Node(Protocol):
     def best_height(self) -> int:
         """Highest fresh best head heard from any endpoint; 0 before the first."""
 
+    @reads
+    def ask_another(self) -> None:
+        """What one endpoint said is to be looked at again: ask another from now on, where one answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

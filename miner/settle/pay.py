@@ -30,6 +30,7 @@ from miner.ports import Rail
 from miner.saga import Event, State
 from miner.settle.books import Books, accounted, has_twin, not_before_of
 from miner.settle.desk import Desk, Round
+from miner.settle.refusals import Refusals
 from miner.verdict import SPENT_BEFORE, gate_closed
 
 log = structlog.get_logger("settle")
@@ -40,9 +41,6 @@ PROBE_TXID: Mapping[Chain, str] = {Chain.TAO: "0x" + "00" * 32, Chain.BTC: "00" 
 STORE_DOUBTED = "store_may_lack_payouts"
 """Reason of a swap that waits until every payout that the store may have lost has landed or is dead."""
 
-MENDABLE = frozenset({"chain_not_configured", "miner_address_mismatch", "per_swap_cap"})
-"""Refusals by our own settings, not by anything the swap did."""
-
 
 class Payer:
     """Executes the commands around a payout.
@@ -52,6 +50,7 @@ class Payer:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._refusals = Refusals(desk, self._wait)
 
     async def verify(self, saga: Saga, this: Round) -> Saga | None:
         """DISCOVERED: terms, caps, and the user's payment."""
@@ -60,7 +59,7 @@ class Payer:
             check_swap_cap(order.amount, self._desk.policy.rails[self._desk.dest_rail(saga).chain].caps)
             payment = await self._look(saga, this)
         except Refused as refused:
-            return await self._refuse(saga, refused)
+            return await self._refusals.refuse(saga, refused, this)
         if isinstance(payment, Pending):
             return await self._wait(saga, payment.why)
         patch = SagaPatch(payment=payment, reason="")
@@ -70,46 +69,17 @@ class Payer:
                 saga, Step(event=Event.SOURCE_VERIFIED, payload=payload, patch=patch)
             )
         except Refused as refused:
-            return await self._refuse(saga, refused)
+            return await self._refusals.refuse(saga, refused, this)
 
     async def _look(self, saga: Saga, this: Round) -> Payment | Pending:
         return await self._desk.verifier.payment(
             saga, this.terms, this.tick.now_ms, this.tick.finalised.height
         )
 
-    async def _refuse(self, saga: Saga, refused: Refused) -> Saga | None:
-        """It must not be paid; the swap will time out, which may cost collateral: a person should know.
-
-        What the operator can mend in the settings is not refused for good while there is time.
-        """
-        if refused.name in MENDABLE:
-            if saga.reason != refused.name:
-                log.error(
-                    "swap_needs_other_settings",
-                    swap_id=saga.key.swap_id,
-                    why=str(refused),
-                    timeout_block=saga.swap.timeout_block,
-                    remedy="mend the settings and restart the daemon before the deadline",
-                )
-            return await self._wait(saga, refused.name)
-        why = RecoveryEntry(
-            f"refused:{refused.name}",
-            "nothing was paid; the swap will time out; look at the user's payment if this is unexpected",
-            {"detail": refused.detail, "source_txid": saga.swap.source_tx_hash},
-        )
-        step = Step(
-            event=Event.REFUSED,
-            payload={"name": refused.name, "detail": refused.detail},
-            patch=SagaPatch(reason=refused.name),
-            recovery=why,
-            release=True,
-        )
-        return await self._desk.step(saga, step)
-
-    async def _wait(self, saga: Saga, why: str) -> Saga | None:
+    async def _wait(self, saga: Saga, why: str, **more: Json) -> Saga | None:
         """Nothing can be done now. The reason is journaled once, when it changes."""
         if saga.reason != why:
-            step = Step(event=Event.NOTED, payload={"waiting": why}, patch=SagaPatch(reason=why))
+            step = Step(event=Event.NOTED, payload={"waiting": why, **more}, patch=SagaPatch(reason=why))
             await self._desk.step(saga, step)
             log.info("swap_waits", swap_id=saga.key.swap_id, why=why)
         return None
@@ -143,7 +113,7 @@ class Payer:
                 )
             fee = await rail.fee(order)
         except Refused as refused:
-            return await self._refuse(saga, refused)
+            return await self._refusals.refuse(saga, refused, this)
         if fee > order.max_fee:
             return await self._wait(saga, "fee_above_cap")
         probe = Mark(

@@ -7,6 +7,7 @@ passes, the earliest deadline first.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -187,10 +188,11 @@ class Settler:
 
     async def _reserve(self, wants: Sequence[Wanting], report: RoundReport) -> list[Saga]:
         reserved: list[Saga] = []
+        wanting = Counter((want.saga.dest, want.account) for want in wants)
         for want in sorted(wants, key=lambda w: deadline(w.saga)):
-            same = [w for w in wants if w.account == want.account and w.saga.dest is want.saga.dest]
+            is_alone = wanting[want.saga.dest, want.account] == 1
 
-            async def one(saga: Saga, want: Wanting = want, alone: bool = len(same) == 1) -> None:
+            async def one(saga: Saga, want: Wanting = want, alone: bool = is_alone) -> None:
                 if (got := await self._payer.reserve(want, alone)) is not None:
                     reserved.append(got)
 

@@ -85,7 +85,10 @@ async def learned(asked: Awaitable[Any]) -> Any:
 
 
 READS: dict[str, tuple[Callable[[Node], Awaitable[Any]], dict[str, Any]]] = {
-    "head": (lambda node: node.head(), {"getbestblockhash": BLOCK, "getblockheader": {"height": 7}}),
+    "head": (
+        lambda node: node.head(),
+        {"getbestblockhash": BLOCK, "getblockheader": {"hash": BLOCK, "height": 7}},
+    ),
     "hash_at": (lambda node: node.hash_at(7), {"getblockhash": BLOCK}),
     "unspent_at": (lambda node: node.unspent_at(Outpoint(TXID, 0)), {"gettxout": {"bestblock": BLOCK}}),
     "pool_spenders": (

@@ -13,6 +13,7 @@ class Link:
     Attributes:
         down: Nothing gets through.
         failing: Names of reads that get no answer, and how often; below 0 for ever.
+        lying: Names of reads that are answered, and not truly, and how often.
         lost_replies: So many sends take effect, and their reply does not come.
         lost_sends: So many sends do not arrive, and there is no reply either.
         refusal: The pool's word to every send, while it is set.
@@ -22,6 +23,7 @@ class Link:
     def __init__(self) -> None:
         self.down = False
         self.failing: dict[str, int] = {}
+        self.lying: dict[str, int] = {}
         self.lost_replies = 0
         self.lost_sends = 0
         self.refusal = ""
@@ -40,6 +42,12 @@ class Link:
         if self.failing and (left := self.failing.get(name, 0)) != 0:
             self.failing[name] = left - 1
             raise ReadFailed(f"{name} {what}".strip(), "the node gave no answer")
+
+    def lies(self, name: str) -> bool:
+        """Whether this read is to be answered with a lie."""
+        left = self.lying.get(name, 0)
+        self.lying[name] = max(left - 1, 0)
+        return left > 0
 
     def send(self, what: str, submit: Callable[[], None]) -> None:
         """Send.

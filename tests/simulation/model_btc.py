@@ -127,6 +127,8 @@ class ModelBtcRail:
             except Refused as exc:
                 raise Refused("payment", name, exc.detail) from exc
         self.link.read("verify", txid)
+        if self.link.lies("verify"):
+            raise Refused("payment", "wrong_amount", "as the node tells it")
         found = self._chain.find(txid)
         if found is None:
             return Pending("unconfirmed" if txid in self._chain.pool else "not_found")

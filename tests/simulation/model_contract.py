@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from miner.errors import ReadFailed, Refused
@@ -78,6 +79,9 @@ class ModelNode:
         """See `Node`."""
         return self._chain.best.height
 
+    def ask_another(self) -> None:
+        """See `Node`: there is no other."""
+
 
 class ModelContract:
     """`ports.SwapContract` over the model chain.
@@ -128,7 +132,8 @@ class ModelContract:
         """See `SwapContract`."""
         self._link.read("swaps", at.height)
         held = self._state(at).swaps
-        return {i: held.get(i) for i in ids if i not in self.undecodable}
+        told = {i: held.get(i) for i in ids if i not in self.undecodable}
+        return {i: s and _other_terms(s) for i, s in told.items()} if self._link.lies("swaps") else told
 
     async def open_swaps(self, miners: Collection[str], at: Head, known: int) -> Sequence[Swap]:
         """See `SwapContract`."""
@@ -227,3 +232,8 @@ def _args(mark: Mark) -> dict[str, Any]:
         "dest_tx_block": mark.block,
         "dest_amount": mark.amount,
     }
+
+
+def _other_terms(swap: Swap) -> Swap:
+    """What a node tells of a swap that lies about an amount."""
+    return replace(swap, tao_amount=swap.tao_amount + 1)

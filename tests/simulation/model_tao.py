@@ -82,6 +82,8 @@ class ModelTaoRail:
         """See `Rail`. All evidence is finalised."""
         txid = canonical_txid(claim.txid)
         self._link.read("verify", txid)
+        if self._link.lies("verify"):
+            raise Refused(txid, "wrong_amount", "as the node tells it")
         finalised = self._chain.finalised
         if claim.height > finalised.height:
             return Pending("unconfirmed")

@@ -89,6 +89,13 @@ class Oracle:
     def _unread(self, tip: TaoBlock) -> Iterator[TaoBlock]:
         return takewhile(lambda block: block.head.hash not in self._read, tip.back())
 
+    def _by_recipient(self) -> dict[str, list[Swap]]:
+        """The swaps of each user that is paid."""
+        found: dict[str, list[Swap]] = {}
+        for swap in self.swaps():
+            found.setdefault(swap.user_dest_address, []).append(swap)
+        return found
+
     def swaps(self) -> Iterator[Swap]:
         """Every swap there ever was, as last seen Active or Fulfilled."""
         self._learn()
@@ -157,24 +164,27 @@ class Oracle:
         first: dict[tuple[Chain, str], TaoBlock] = {}
         for best, _, chain, recipient, _ in self._sent():
             first.setdefault((chain, recipient), best)
+        swaps = self._by_recipient()
         for (chain, recipient), best in first.items():
-            deadlines = [s.timeout_block for s in self.swaps() if s.user_dest_address == recipient]
+            deadlines = [s.timeout_block for s in swaps.get(recipient, ())]
             if deadlines and best.height + self.margin[chain] >= max(deadlines):
                 yield Broken("sent too late", f"{recipient} at {best.height}, deadline {max(deadlines)}")
 
     def _sent_after_the_end(self) -> Iterator[Broken]:
         """Law 7: nothing that pays is sent when the swap is finalised as ended."""
+        swaps = self._by_recipient()
         for best, finalised, _, recipient, txid in self._sent():
-            theirs = [s for s in self.swaps() if s.user_dest_address == recipient]
+            theirs = swaps.get(recipient, [])
             contract = finalised.state.contract
             if theirs and all(s.id in contract.outcomes for s in theirs):
                 yield Broken("sent after the end", f"{txid} to {recipient} at {best.height}")
 
     def _outlives_the_deadline(self) -> Iterator[Broken]:
         """Law 7: a TAO payout's era dies no later than the deadline."""
+        swaps = self._by_recipient()
         for tx in self._signed_payouts():
             assert isinstance(tx.call, Transfer)
-            deadlines = [s.timeout_block for s in self.swaps() if s.user_dest_address == tx.call.dest]
+            deadlines = [s.timeout_block for s in swaps.get(tx.call.dest, ())]
             if deadlines and (tx.death is None or tx.death > max(deadlines)):
                 yield Broken("outlives the deadline", f"{tx.txid} dies at {tx.death}, deadline {deadlines}")
 

@@ -173,14 +173,16 @@ class TaoRules:
             raise Refused(tx.txid, "bad_proof")
         if account.free < tx.cost:
             raise Refused(tx.txid, "cannot_pay_fee")
-        rivals = [e for e in chain.pool.values() if tx.nonce is not None and _same_slot(e, tx)]
+        rivals = [] if tx.nonce is None else _rivals(chain, tx)
         if any(rival.tip >= tx.tip for rival in rivals):
             raise Refused(tx.txid, "priority_too_low")
         return [rival.txid for rival in rivals]
 
 
-def _same_slot(one: Extrinsic, other: Extrinsic) -> bool:
-    return (one.signer, one.nonce) == (other.signer, other.nonce)
+def _rivals(chain: TaoChain, tx: Extrinsic) -> list[Extrinsic]:
+    """What waits in the same slot."""
+    signer, nonce = tx.signer, tx.nonce
+    return [each for each in chain.pool.values() if each.nonce == nonce and each.signer == signer]
 
 
 class _Draft:

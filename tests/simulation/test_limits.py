@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from miner.amounts import Chain
+from miner.saga import State
 from tests.simulation.crowd import open_crowd
 from tests.simulation.oracle import Oracle
 from tests.simulation.stage import TAO, TAO_BLOCK_MS
@@ -23,9 +24,9 @@ OUTAGES = [
 ]
 
 
-async def settled(world: World, ids: range | list[int]) -> None:
+async def settled(world: World, ids: range | list[int], btc_blocks: int = 12) -> None:
     """Blocks until all are marked, and the validators' confirmations."""
-    for _ in range(12):
+    for _ in range(btc_blocks):
         await world.btc_block(1)
     for swap_id in ids:
         world.stage.vote("confirm_swap", swap_id=swap_id)
@@ -35,7 +36,7 @@ async def settled(world: World, ids: range | list[int]) -> None:
 def record_laws(world: World, record: Record, ids: range | list[int]) -> None:
     """What the chains hold: each of these swaps paid once, and no law broken."""
     oracle = Oracle(world.stage, MARGIN)
-    payouts = [len(world.received(swap_id)) for swap_id in ids]
+    payouts = [len(amounts) for amounts in world.received_each(ids).values()]
     broken = [str(each) for each in oracle.check()]
     record("payouts", sum(payouts))
     record("double_payouts", sum(count > 1 for count in payouts))
@@ -110,7 +111,8 @@ async def test_so_many_swaps_open_at_once_are_all_paid_once(count: int, record_p
         await world.block()
         blocks += 1
         assert blocks < 100, world.told
-    await settled(world, ids)
+    await settled(world, ids, btc_blocks=0)
+    assert await world.store.count_by_state() == {State.COMPLETED: count}
     record_property("blocks", blocks)
     record_laws(world, record_property, ids)
     await world.stop()

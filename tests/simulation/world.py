@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -257,23 +257,27 @@ class World:
 
     def received(self, swap_id: int) -> list[int]:
         """What our accounts have paid the user of a swap, on the best chains."""
-        user, tao, btc = f"user {swap_id}", self.stage.tao, self.stage.btc
+        return self.received_each([swap_id])[swap_id]
+
+    def received_each(self, ids: Iterable[int]) -> dict[int, list[int]]:
+        """As `received`, of many swaps at once."""
+        paid: dict[str, list[int]] = {}
+        for recipient, amount in self._paid():
+            paid.setdefault(recipient, []).append(amount)
+        return {
+            each: [*paid.get(tao_address(f"user {each}"), ()), *paid.get(btc_address(f"user {each}"), ())]
+            for each in ids
+        }
+
+    def _paid(self) -> Iterator[tuple[str, int]]:
         ours = {a for m in self.stage.miners for a in m.accounts.values()}
-        got = [
-            moved.amount
-            for block in tao.canonical
-            for receipt in block.receipts
-            for moved in receipt.moved
-            if moved.recipient == tao_address(user) and moved.sender in ours
-        ]
-        return got + [
-            sat
-            for block in btc.canonical
-            for tx, spent in zip(block.body, block.receipts, strict=True)
-            if any(coin.address in ours for coin in spent.coins)
-            for to, sat in tx.outputs
-            if to == btc_address(user)
-        ]
+        for block in self.stage.tao.canonical:
+            for receipt in block.receipts:
+                yield from ((m.recipient, m.amount) for m in receipt.moved if m.sender in ours)
+        for btc_block in self.stage.btc.canonical:
+            for tx, spent in zip(btc_block.body, btc_block.receipts, strict=True):
+                if any(coin.address in ours for coin in spent.coins):
+                    yield from tx.outputs
 
 
 def with_caps(chain: Chain, per_swap: int | None = None, per_hour: int | None = None) -> Policy:

@@ -95,6 +95,11 @@ class TestTheUsersPayment:
         swap_id = world.stage.open_swap(dest, paid=paid)
         await world.round()
         saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.DISCOVERED, "to_be_confirmed:wrong_amount")
+        await world.round()
+        assert await world.state(swap_id) is State.DISCOVERED, "no block came: it would be the same look"
+        await world.block()
+        saga = await world.saga(swap_id)
         assert (saga.state, saga.reason) == (State.COMPENSATED, "wrong_amount")
         assert world.causes(swap_id) == ["refused:wrong_amount"]
         world.stage.vote("timeout_swap", swap_id=swap_id)
@@ -122,6 +127,7 @@ class TestTheUsersPayment:
         await world.block()
         swap_id = world.stage.open_swap(Chain.BTC, source_tx_hash=old.txid, source_tx_block=height)
         await world.round()
+        await world.block()
         assert (await world.saga(swap_id)).reason == "too_old"
 
     async def test_one_payment_backs_one_swap(self, world: World) -> None:
@@ -168,10 +174,76 @@ class TestTheUsersPayment:
     async def test_bad_terms_are_refused(self, world: World, changes: dict[str, Any], reason: str) -> None:
         swap_id = world.stage.open_swap(**changes)
         await world.round()
+        await world.block()
         saga = await world.saga(swap_id)
         assert (saga.state, saga.reason) == (State.COMPENSATED, reason)
         await world.block(2)
         assert world.stage.tao.submitted == []
+
+    @BOTH
+    async def test_one_lie_about_the_users_payment_costs_no_swap(self, world: World, dest: Chain) -> None:
+        link = world.link if dest is Chain.BTC else world.btc_link
+        link.lying["verify"] = 1
+        swap_id = world.stage.open_swap(dest)
+        await world.round()
+        assert (await world.saga(swap_id)).reason == "to_be_confirmed:wrong_amount"
+        await world.block()
+        assert (await world.saga(swap_id)).payout is not None
+        assert world.causes(swap_id) == []
+
+    async def test_lies_that_do_not_follow_one_another_refuse_nothing(self, world: World) -> None:
+        """The first is forgotten once a look has shown the truth."""
+        await world.store.set_paused("all", True, "operator")
+        world.btc_link.lying["verify"] = 1
+        swap_id = world.stage.open_swap()
+        await world.round()
+        await world.block()
+        assert await world.state(swap_id) is State.VERIFIED
+        world.stage.btc.fork(2)
+        world.btc_link.lying["verify"] = 1
+        await world.store.set_paused("all", False, "operator")
+        await world.block()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.VERIFIED, "to_be_confirmed:wrong_amount")
+        await world.block()
+        assert (await world.saga(swap_id)).payout is not None
+
+    async def test_one_lie_about_a_swaps_terms_costs_no_swap(self, world: World) -> None:
+        world.link.lying["swaps"] = 1
+        swap_id = world.stage.open_swap()
+        await world.round()
+        assert (await world.saga(swap_id)).reason == "to_be_confirmed:amount_mismatch"
+        await world.block()
+        saga = await world.saga(swap_id)
+        assert (saga.payout is not None, saga.swap) == (True, world.stage.swap(swap_id))
+        (audit,) = await world.store.audit(only=[swap_id])
+        assert audit.agrees
+        await world.block(3)
+        assert await world.state(swap_id) is State.MARKED
+
+    async def test_terms_that_cannot_be_read_again_end_nothing(self, world: World) -> None:
+        swap_id = world.stage.open_swap(tao_amount=RAO + 1)
+        await world.round()
+        world.contract.undecodable.add(swap_id)
+        await world.block(2)
+        assert await world.state(swap_id) is State.DISCOVERED
+        world.contract.undecodable.clear()
+        await world.block()
+        assert (await world.saga(swap_id)).reason == "amount_mismatch"
+
+    async def test_terms_that_change_after_they_were_verified_are_for_a_person(self, world: World) -> None:
+        await world.store.set_paused("all", True, "operator")
+        swap_id = world.stage.open_swap()
+        await world.round()
+        assert await world.state(swap_id) is State.VERIFIED
+        world.stage.btc.fork(2)
+        world.btc_link.lying["verify"] = 2
+        await world.store.set_paused("all", False, "operator")
+        await world.block()
+        world.link.lying["swaps"] = 1
+        await world.block()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.payout) == (State.HELD, None)
 
     async def test_what_the_settings_can_mend_waits_and_expires(self, make_world: MakeWorld) -> None:
         world = await make_world(timeout=20)

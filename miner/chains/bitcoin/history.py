@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from miner.chains.bitcoin.accounts import Account, Accounts
 from miner.chains.bitcoin.addresses import address_of, canonical_txid, script_of
 from miner.chains.bitcoin.networks import Network
-from miner.chains.bitcoin.node import Node
+from miner.chains.bitcoin.node import NOT_FOUND, Node
+from miner.chains.bitcoin.rpc import RpcError
 from miner.chains.bitcoin.transactions import Outpoint, Tx
 from miner.errors import ReadFailed, Refused
 from miner.model import (
@@ -100,7 +101,14 @@ class History:
         known = self._explained.get(key)
         if known is None or not known.by.issubset(slots):
             known = _Explained(await self._block_at(row.base), frozenset())
-        listing = await self._listing(account, known.until)
+        try:
+            listing = await self._listing(account, known.until)
+        except RpcError as exc:
+            if (
+                exc.code == NOT_FOUND
+            ):  # the node does not know the block that it named: begin at the base again
+                self._explained.pop(key, None)
+            raise
         words: list[str] = []
         by: set[str] = set(known.by)
         for txid in sorted(listing.ids):

@@ -100,6 +100,8 @@ class Node:
             told = await self.rpc.read("getblockheader", block_hash)
             with understanding(f"block {block_hash}"):
                 height = _not_negative(told["height"])
+                if told["hash"] != block_hash:
+                    raise ValueError("it is another block's")
             self._remember(block_hash, height)
         return Head(height, block_hash)
 

@@ -190,6 +190,11 @@ class Blocks:
         except UNREADABLE as exc:
             raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
 
+    def forget(self, block_hash: str) -> None:
+        """What was read of a block is to be read again."""
+        self._bodies.forget(block_hash)
+        self._states.forget(block_hash)
+
     # runtimes
 
     @property

@@ -33,6 +33,10 @@ class Shared(Generic[K, V]):
         while len(self._values) > self._limit:
             self._values.popitem(last=False)
 
+    def forget(self, key: K) -> None:
+        """Read it anew when it is next asked for."""
+        self._values.pop(key, None)
+
     def clear(self) -> None:
         """Forget every value."""
         self._values.clear()

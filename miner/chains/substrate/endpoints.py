@@ -305,6 +305,10 @@ class Endpoints:
             other for other in self._links if other is not link and other.ready and not self._differs(other)
         ]
 
+    def ask_another(self) -> None:
+        """Use another endpoint from now on, where one answers that tells the same finalised blocks."""
+        self._prefer_another(self._active)
+
     def _prefer_another(self, link: Link) -> None:
         self._active = next(iter(self._others(link)), self._active)
 

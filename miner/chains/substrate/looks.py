@@ -14,6 +14,7 @@ from miner.chains.substrate.events import Transfer
 from miner.chains.substrate.node import SubstrateNode
 from miner.chains.substrate.scale import from_hex
 from miner.chains.substrate.spine import Spine, Spines
+from miner.errors import ReadFailed
 from miner.model import Attempt, AttemptKind, Head, Lane, LanePurpose, Sighting, SightingKind, TakerEffect
 
 REMEMBERED = 4096
@@ -63,6 +64,13 @@ class Looks:
     async def locate(self, lane: Lane) -> Sighting:
         """See `Lanes.locate`."""
         spine = await self._spines.at_heads()
+        try:
+            return await self._locate(lane, spine)
+        except ReadFailed:
+            self._spines.forget()
+            raise
+
+    async def _locate(self, lane: Lane, spine: Spine) -> Sighting:
         found = await self._find(lane, spine)
         if found is not None:
             return await self._in_block(lane, found, spine)
@@ -146,10 +154,9 @@ class Looks:
     async def _in_block(self, lane: Lane, found: _Found, spine: Spine) -> Sighting:
         events = (await self._node.blocks.state(found.block.hash)).events
         kind = found.attempt.kind
+        done = events.succeeded.get(found.index, False)
         if kind is AttemptKind.PAYMENT:
-            done = await self._pays(lane, found.block.hash, found.index)
-        else:
-            done = events.succeeded.get(found.index, False)
+            done = self._consistent(found, done, await self._pays(lane, found.block.hash, found.index))
         return Sighting(
             SightingKind.IN_BLOCK,
             spine.heads.finalised,
@@ -159,6 +166,20 @@ class Looks:
             done,
             kind,
         )
+
+    def _consistent(self, found: _Found, succeeded: bool, paid: bool) -> bool:
+        """Whether a payment paid: a transfer that succeeds moves its amount, one that fails moves nothing.
+
+        Raises:
+            ReadFailed: The events say neither; they are to be read again.
+        """
+        if succeeded is not paid:
+            self._node.blocks.forget(found.block.hash)
+            raise ReadFailed(
+                f"the events of block {found.block.height}",
+                f"{found.attempt.tx.txid} {'succeeded' if succeeded else 'failed'}, and they say otherwise",
+            )
+        return paid
 
     async def _pays(self, lane: Lane, block_hash: str, index: int) -> bool:
         """Whether an extrinsic moved exactly the lane's amount from its account to its recipient."""

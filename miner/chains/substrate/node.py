@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from miner.chains.substrate.accounts import AccountInfo, Accounts
 from miner.chains.substrate.addresses import address_of
-from miner.chains.substrate.blocks import Blocks
+from miner.chains.substrate.blocks import Blocks, Body
 from miner.chains.substrate.cache import Shared
 from miner.chains.substrate.endpoints import Endpoints
 from miner.chains.substrate.link import Limits
@@ -79,6 +79,10 @@ class SubstrateNode:
         """Highest fresh best head heard from any endpoint; 0 before the first."""
         return self.endpoints.best_height()
 
+    def ask_another(self) -> None:
+        """See `ports.Node.ask_another`."""
+        self.endpoints.ask_another()
+
     async def heads(self) -> Heads:
         """The heads as last pushed; costs nothing.
 
@@ -123,6 +127,27 @@ class SubstrateNode:
             while len(self._finalised) > HASHES_KEPT:
                 del self._finalised[next(iter(self._finalised))]
         return self._finalised[height]
+
+    def forget_hashes(self) -> None:
+        """Ask again which block is finalised at which height."""
+        self._finalised.clear()
+
+    async def finalised_body(self, height: int) -> Body:
+        """The body of a block at or below the finalised head. A hash that no block has is not kept.
+
+        Raises:
+            ReadFailed: As for `finalised_hash`; or the node does not have the block, or not at this height.
+        """
+        block_hash = await self.finalised_hash(height)
+        try:
+            body = await self.blocks.body(block_hash)
+            if body.head.height != height:
+                self.blocks.forget(block_hash)
+                raise ReadFailed(f"finalised block {height}", f"the node gave block {body.head.height}")
+        except ReadFailed:
+            self._finalised.pop(height, None)
+            raise
+        return body
 
     async def _watch_finality(self, finalised: Head) -> None:
         """Forget what was finalised when the finalised head is no descendant of the last one."""

@@ -61,14 +61,18 @@ class Payments:
         if found.head.height < claim.not_before_height:
             raise Refused(txid, "too_old", f"in block {found.head.height}, before {claim.not_before_height}")
         events = (await self._node.blocks.state(found.head.hash)).events
-        amount = judge(claim, txid, events, found.index[txid])
+        try:
+            amount = judge(claim, txid, events, found.index[txid])
+        except Refused:
+            self._node.blocks.forget(found.head.hash)  # a second look is to be one
+            raise
         if finalised.height - found.head.height + 1 < claim.confirmations:
             return Pending("too_few_confirmations")
         return Payment(Chain.TAO, txid, found.head.height, found.head.hash, amount, finalised.hash)
 
     async def _body_with(self, txid: str, height: int, finalised: Head) -> Body | None:
         for near in _nearest(height, finalised.height):
-            body = await self._node.blocks.body(await self._node.finalised_hash(near))
+            body = await self._node.finalised_body(near)
             if txid in body.index:
                 return body
         return None
@@ -105,7 +109,7 @@ class Payments:
     async def _of_id(self, txid: str, account: str, heights: range) -> list[Spend]:
         """The account's transaction of an id, where one of these blocks holds it; its nonce is not read."""
         for height in heights:
-            body = await self._node.blocks.body(await self._node.finalised_hash(height))
+            body = await self._node.finalised_body(height)
             index = body.index.get(txid)
             if index is not None and body.signers[index] == public_key(account):
                 transfers = (await self._node.blocks.state(body.head.hash)).events.transfers

@@ -71,9 +71,8 @@ class Spends:
 
     async def _in_block(self, account: str, height: int, nonce: int) -> list[Spend]:
         """The account's transactions of one block; their nonces follow each other from `nonce` on."""
-        block_hash = await self._node.finalised_hash(height)
-        body = await self._node.blocks.body(block_hash)
-        transfers = (await self._node.blocks.state(block_hash)).events.transfers
+        body = await self._node.finalised_body(height)
+        transfers = (await self._node.blocks.state(body.head.hash)).events.transfers
         key, found = public_key(account), list[Spend]()
         for index, signer in enumerate(body.signers):
             if signer == key:

@@ -58,6 +58,11 @@ class Spines:
         self._newest: Spine | None = None
         self._lock = asyncio.Lock()
 
+    def forget(self) -> None:
+        """A block did not read: a hash may not be true. All are read again, down from the heads."""
+        self._newest = None
+        self._node.forget_hashes()
+
     async def at_heads(self) -> Spine:
         """The spine of the heads as last heard; shared by all who ask meanwhile.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,7 @@ from typing import Any
 from tests.devnet.chain import ContractsChain
 from tests.devnet.fault_proxy import FaultProxy
 from tests.devnet.faults import Fault, FaultKind
+from tests.devnet.terms import after_fee
 from tests.devnet.world import Devnet
 
 OTHER_GENESIS = "0x" + "5e" * 32
@@ -207,6 +209,64 @@ def _unknown_here(node: Node) -> None:
     node.proxy.fault(Fault(node.send, FaultKind.REFUSE, code=-25, message="bad-txns-inputs-missingorspent"))
 
 
+async def less(node: Node) -> None:
+    """Each amount is told a little too small, once: what is asked for again is answered truly."""
+    await (_less_rao if node.side is Side.SUBSTRATE else _less_sat)(node)
+
+
+async def _less_rao(node: Node) -> None:
+    """In every block's events at their first reading, and in all state of the newest block."""
+    contract, chain = node.devnet.contract, node.devnet.chain
+    swaps = [await contract.swap(swap_id) for swap_id in range(1, await contract.next_swap_id())]
+    amounts = {swap.tao_amount for swap in swaps if swap is not None}
+    amounts |= {after_fee(amount, contract.terms.fee_divisor) for amount in amounts}
+    changes = {_u64(amount): _u64(amount - 1) for amount in amounts}
+    newest, told = (await chain.heads()).hash, set[str]()
+
+    def lie(method: str, params: Any, result: Any) -> Any:
+        first = method == "state_queryStorageAt" and params[-1] not in told
+        told.add(params[-1])
+        return _replaced(result, changes) if first or params[-1] == newest else result
+
+    for method in ("state_queryStorageAt", "state_call", "state_getStorage"):
+        node.proxy.fault(Fault(method, FaultKind.TWIST, twist=lie))
+
+
+def _u64(number: int) -> str:
+    return number.to_bytes(8, "little").hex()
+
+
+def _replaced(value: Any, changes: dict[str, str]) -> Any:
+    """A reply in whose texts some were replaced by others."""
+    text = json.dumps(value)
+    for real, other in changes.items():
+        text = text.replace(real, other)
+    return json.loads(text)
+
+
+async def _less_sat(node: Node) -> None:
+    told = set[str]()
+
+    def lie(method: str, params: Any, result: Any) -> Any:
+        asked = json.dumps([method, params])
+        if asked in told:
+            return result
+        told.add(asked)
+        return _one_less(result)
+
+    for method in ("getrawtransaction", "gettransaction", "listunspent", "gettxout", "listsinceblock"):
+        node.proxy.fault(Fault(method, FaultKind.TWIST, twist=lie))
+
+
+def _one_less(value: Any, name: str = "") -> Any:
+    """A reply in which each amount of bitcoin is a satoshi less."""
+    if isinstance(value, dict):
+        return {key: _one_less(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_one_less(each) for each in value]
+    return round(value - 1e-8, 8) if name in ("value", "amount") else value
+
+
 TROUBLES: dict[str, Begin] = {
     "refuses-connections": down,
     "resets-mid-reply": every(FaultKind.RESET),
@@ -222,6 +282,7 @@ TROUBLES: dict[str, Begin] = {
     "wrong-types": every(FaultKind.WRONG_TYPE),
     "hex-cut-short": every(FaultKind.BAD_SCALE),
     "digits-flipped": every(FaultKind.FLIP),
+    "amounts-too-small-once": less,
     "huge-reply": every(FaultKind.HUGE, count=2),
     "error-for-everything": every(FaultKind.REFUSE, code=-32603, message="internal error"),
     "error-after-the-send": sends(FaultKind.ERROR_AFTER, code=-32603, message="internal error"),
