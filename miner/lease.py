@@ -9,6 +9,7 @@ import structlog
 from miner.errors import LeaseLost, ReadFailed, StoreError
 from miner.model import Lease
 from miner.ports import Clock, Heads, Node, Store
+from miner.tally import tally
 
 log = structlog.get_logger("lease")
 
@@ -105,6 +106,7 @@ class LeaseKeeper:
 
     async def beat(self) -> None:
         """One heartbeat: every lease that is still held lasts longer. A store that refuses is told."""
+        tally.beat("heartbeat")
         if not await self._chain_answers():
             return
         try:

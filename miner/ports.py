@@ -21,6 +21,7 @@ from miner.model import (
     BlockFacts,
     Claim,
     Ending,
+    FeedEntry,
     Head,
     ImportedSend,
     Ingest,
@@ -59,6 +60,29 @@ class Heads:
 
     best: Head
     finalised: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How a node stands.
+
+    Attributes:
+        url: Its address, without credentials.
+        connected: Whether it is of use now.
+        used: Whether it is the one in use.
+        best: Highest head it told; None before the first.
+        finalised: Newest finalised head it told; None before the first.
+        silent_s: Seconds since it told anything.
+        why: Why it is of no use, in words; empty where it is.
+    """
+
+    url: str
+    connected: bool
+    used: bool
+    best: int | None
+    finalised: int | None
+    silent_s: float
+    why: str = ""
 
 
 class Clock(Protocol):
@@ -559,6 +583,21 @@ class Store(Protocol):
     @reads
     async def journal(self, saga_id: int) -> Sequence[JournalEntry]:
         """A saga's journal, oldest first."""
+
+    @reads
+    async def journal_since(self, position: int, limit: int = 200) -> Sequence[FeedEntry]:
+        """Journal entries of all sagas after a position, in the order in which they were committed.
+
+        Whoever reads on from the last position it has seen misses none, whichever process wrote them.
+        """
+
+    @reads
+    async def last_position(self) -> int:
+        """Position of the newest journal entry; 0 where there is none."""
+
+    @reads
+    async def next_deadlines(self) -> Mapping[State, int]:
+        """The earliest `timeout_block` of the open sagas in each state."""
 
     @acts
     async def step(self, saga: Saga, step: Step, actor: str = "daemon") -> Saga:

@@ -18,6 +18,7 @@ from miner.ports import Clock, Heads, Node, Store, Tell
 from miner.recover import Recoverer
 from miner.settle import RoundReport, Settler
 from miner.sweep import RECOVERY_ENTRIES, SweepReconciler
+from miner.tally import ROUNDS, tally
 from miner.watch import FinalityViolation, Watcher
 
 log = structlog.get_logger("supervise")
@@ -97,6 +98,7 @@ class Supervisor:
         while True:
             try:
                 async for heads in self._node.follow():
+                    tally.beat("hear-heads")
                     self._note(heads)
                     self._heard.set()
             except ReadFailed as failed:
@@ -127,6 +129,7 @@ class Supervisor:
         stopping = asyncio.create_task(_until(stop), name="stopping")
         try:
             while not stop.is_set():
+                tally.beat("rounds")
                 await self._wait_for_news(stopping)
                 if self._heads is not None and not stop.is_set():
                     await self._guarded_round(self._heads)
@@ -146,6 +149,8 @@ class Supervisor:
         """One round; what goes wrong is told and leaves the daemon watching (law 6)."""
         try:
             await self._round(heads)
+            tally.count(ROUNDS, "ok")
+            return
         except FinalityViolation as violation:
             self._tell.ready(False, str(violation))
         except LeaseLost as lost:
@@ -162,6 +167,7 @@ class Supervisor:
         except Exception:
             self._tell.ready(False, "internal error")
             log.exception("round_broke")
+        tally.count(ROUNDS, "failed")
 
     async def _take_note(self) -> None:
         """The database is another, or an older one: nothing that was known from it holds any more."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from miner.app.ops import ops_served, outlook_of
 from miner.app.tell import SystemClock, SystemdTell
 from miner.app.wiring import Outside, connect, make_store, supervisor
 from miner.config import Settings
 from miner.errors import LeaseLost, ReadFailed, StoreUnavailable
 from miner.model import Saga
 from miner.notify.log import configure
+from miner.ops.board import Board
 from miner.ports import Store
 from miner.saga import State
 from miner.store import folder
@@ -44,24 +46,30 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    tell = SystemdTell()
     store = make_store(settings)
+    board = Board(store.owner)
+    tell = SystemdTell(board)
     if settings.store.url is not None:
         folder.prepare(settings.store.path)  # the recovery log stays there
     await store.open()
     try:
-        return await _work(settings, store, tell, stop)
+        async with ops_served(settings, board):
+            return await _work(settings, store, tell, board, stop)
     finally:
         tell.stopping()
         await store.close()
         log.info("stopped")
 
 
-async def _work(settings: Settings, store: Store, tell: SystemdTell, stop: asyncio.Event) -> int:
+async def _work(
+    settings: Settings, store: Store, tell: SystemdTell, board: Board, stop: asyncio.Event
+) -> int:
     outside = await _connect(settings, tell, stop)
     if outside is None:
         return OK
     try:
+        board.outlook = outlook_of(outside)
+        board.ready(False, "waiting for the store's lease")
         services = await supervisor(settings, store, outside, tell)
         if not await _take_over(settings, store, stop):
             return HELD_BY_ANOTHER
@@ -71,6 +79,7 @@ async def _work(settings: Settings, store: Store, tell: SystemdTell, stop: async
         await services.run(stop)
         return OK
     finally:
+        board.outlook = None
         await outside.close()
 
 

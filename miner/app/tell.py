@@ -8,6 +8,8 @@ import time
 import structlog
 from sdnotify import SystemdNotifier
 
+from miner.ops.board import Board
+
 log = structlog.get_logger("app")
 
 
@@ -30,12 +32,15 @@ class SystemdTell:
     has stopped following its chain is restarted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board | None = None) -> None:
+        self._board = board
         self._notifier = SystemdNotifier()
         self._ready: bool | None = None
 
     def ready(self, is_ready: bool, why: str) -> None:
         """Say so once at each change."""
+        if self._board is not None:
+            self._board.ready(is_ready, why)
         if is_ready == self._ready:
             return
         first = is_ready and self._ready is None
@@ -49,6 +54,8 @@ class SystemdTell:
 
     def progress(self) -> None:
         """Feed the watchdog."""
+        if self._board is not None:
+            self._board.progress()
         self._notifier.notify("WATCHDOG=1")
 
     def starting(self, seconds: float) -> None:
@@ -57,4 +64,6 @@ class SystemdTell:
 
     def stopping(self) -> None:
         """The end has begun."""
+        if self._board is not None:
+            self._board.ready(False, "stopping")
         self._notifier.notify("STOPPING=1")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+from miner.tally import REQUESTS, tally
 
 LONGEST_ASKED_S: Final = 300.0
 """Longest that a node's word is waited for; a deadline may depend on it."""
@@ -45,6 +48,20 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
         until = until.replace(tzinfo=UTC)
     left = (until - (now or datetime.now(UTC))).total_seconds()
     return max(0.0, min(left, LONGEST_ASKED_S))
+
+
+@contextmanager
+def counted(chain: str, method: str, says_no: type[Exception]) -> Iterator[None]:
+    """A request, for the metrics: answered, answered with an error of the node's, or not answered."""
+    try:
+        yield
+    except says_no:
+        tally.count(REQUESTS, chain, method, "error")
+        raise
+    except Exception:
+        tally.count(REQUESTS, chain, method, "lost")
+        raise
+    tally.count(REQUESTS, chain, method, "ok")
 
 
 def jittered(seconds: float) -> float:

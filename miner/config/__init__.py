@@ -1,5 +1,6 @@
 """The settings: one TOML file, overrides from the environment, and what is wrong with them, in full."""
 
+from miner.config.ops import OpsSettings
 from miner.config.policy import to_policy
 from miner.config.preflight import CheckLine, settings_lines
 from miner.config.problems import ConfigErrors, each_problem, without_credentials
@@ -27,6 +28,7 @@ __all__ = [
     "KeySource",
     "LogSettings",
     "MinerSettings",
+    "OpsSettings",
     "SecretFile",
     "SecretKind",
     "Settings",

@@ -23,6 +23,8 @@ def check_files(settings: Settings) -> Iterator[Found]:
         for key in ("keyfile", "password_file", "mnemonic_file"):
             yield from _secret((*path, key), getattr(source, key))
     yield from _secret(("store", "password_file"), settings.store.password_file)
+    for key in ("read_token_file", "operate_token_file"):
+        yield from _secret(("ops", key), getattr(settings.ops, key))
     if settings.bitcoin is not None:
         yield from _cookie(settings.bitcoin.cookie_file)
         yield from _secret(("bitcoin", "password_file"), settings.bitcoin.password_file)

@@ -34,6 +34,7 @@ from miner.config.fields import (
     StoreUrl,
 )
 from miner.config.margin import Margin, btc_margin, tao_margin
+from miner.config.ops import OpsSettings
 from miner.config.problems import BadValue
 
 STATE_FOLDER = Path("/var/lib/swap-miner")
@@ -340,6 +341,7 @@ class Settings(BaseSettings):
     miners: Annotated[tuple[MinerSettings, ...], Field(min_length=1, max_length=256)]
     log: LogSettings = LogSettings()
     recovery: RecoverySettings = RecoverySettings()
+    ops: OpsSettings = OpsSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -357,6 +359,11 @@ class Settings(BaseSettings):
     def recovery_file(self) -> Path:
         """The recovery log."""
         return self.recovery.path or self.store.path / "recovery.jsonl"
+
+    @property
+    def ops_socket(self) -> Path:
+        """The ops server's Unix socket."""
+        return self.ops.socket_in(self.store.path)
 
     @property
     def chains(self) -> frozenset[Chain]:

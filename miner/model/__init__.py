@@ -38,6 +38,7 @@ from miner.model.policy import (
     RailPolicy,
 )
 from miner.model.record import (
+    FeedEntry,
     JournalEntry,
     Json,
     RecoveryEntry,
@@ -75,6 +76,7 @@ __all__ = [
     "Discovery",
     "Ending",
     "EndingKind",
+    "FeedEntry",
     "Head",
     "ImportedSend",
     "Ingest",

@@ -116,12 +116,14 @@ class Lease:
         owner: Owner id, random per process.
         epoch: Rises at each acquisition, and when an owner takes its own expired lease again.
         expires_at_ms: Database time.
+        acquired_at_ms: Database time at which its epoch began; 0 where it was not read.
     """
 
     resource: str
     owner: str
     epoch: int
     expires_at_ms: int
+    acquired_at_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

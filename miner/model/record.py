@@ -155,3 +155,22 @@ class JournalEntry:
     before: State
     after: State
     payload: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """A journal entry among those of all swaps.
+
+    Attributes:
+        position: Rises with each entry that is committed, of whatever swap; there may be gaps.
+        swap_id: The contract's id.
+        assigned_at_ms: Database time at which the swap was taken in.
+        dest_chain: Chain that the swap is paid on, as the contract names it.
+        entry: The entry.
+    """
+
+    position: int
+    swap_id: int
+    assigned_at_ms: int
+    dest_chain: str
+    entry: JournalEntry

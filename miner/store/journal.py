@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
-from miner.model import Discovery, JournalEntry, Observation, SagaPatch, SignedTx, Step
+from miner.model import Discovery, FeedEntry, JournalEntry, Observation, SagaPatch, SignedTx, Step
 from miner.saga import Event, State
 from miner.store import rows
 from miner.store.schema import JOURNAL_VERSION
@@ -31,16 +32,16 @@ def write(
 ) -> None:
     """Append an entry; `seq` is the saga's version after it."""
     values = {
-        "saga_id": saga_id,
-        "seq": seq,
-        "schema_version": JOURNAL_VERSION,
-        "at_ms": at_ms,
-        "actor": actor,
-        "lease_epoch": epoch,
-        "event": event.value,
-        "state_before": before.value,
-        "state_after": after.value,
-        "payload": rows.dumps(payload),
+        "p_saga": saga_id,
+        "p_seq": seq,
+        "p_schema_version": JOURNAL_VERSION,
+        "p_at_ms": at_ms,
+        "p_actor": actor,
+        "p_epoch": epoch,
+        "p_event": event.value,
+        "p_before": before.value,
+        "p_after": after.value,
+        "p_payload": rows.dumps(payload),
     }
     conn.execute(sql.WRITE, values)
 
@@ -48,6 +49,26 @@ def write(
 def read(conn: Connection, saga_id: int) -> list[JournalEntry]:
     """A saga's journal, oldest first."""
     return [rows.entry_of(row) for row in conn.execute(sql.JOURNAL, {"p_saga": saga_id})]
+
+
+def last_position(conn: Connection) -> int:
+    """See `Store.last_position`."""
+    return int(conn.execute(sql.LAST).scalar_one())
+
+
+def since(conn: Connection, position: int, limit: int) -> list[FeedEntry]:
+    """See `Store.journal_since`."""
+    return [_feed_entry(row) for row in conn.execute(sql.SINCE, {"p_position": position, "p_limit": limit})]
+
+
+def _feed_entry(row: Any) -> FeedEntry:
+    return FeedEntry(
+        position=row.position,
+        swap_id=row.swap_id,
+        assigned_at_ms=row.created_at_ms,
+        dest_chain=str(orjson.loads(row.swap)["dest_chain"]),
+        entry=rows.entry_of(row),
+    )
 
 
 def assigned(found: Discovery) -> dict[str, Any]:

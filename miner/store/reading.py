@@ -57,6 +57,11 @@ def count_by_state(conn: Connection) -> Mapping[State, int]:
     return {State(name): count for name, count in conn.execute(sql.COUNT)}
 
 
+def next_deadlines(conn: Connection) -> Mapping[State, int]:
+    """See `Store.next_deadlines`."""
+    return {State(name): block for name, block in conn.execute(sql.DEADLINES)}
+
+
 def _sagas(conn: Connection, found: Sequence[Any]) -> list[Saga]:
     if not found:
         return []

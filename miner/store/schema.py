@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0006")
 """Every schema version this program knows, oldest first; the last is the one it works with."""
 HEAD = REVISIONS[-1]
 
@@ -144,7 +144,9 @@ journal = Table(
     _str("state_before"),
     _str("state_after"),
     _json("payload"),
+    _int("position", nullable=True),
 )
+Index("ix_journal_position", journal.c.position, unique=True)
 
 leases = Table(
     "leases",

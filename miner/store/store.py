@@ -16,6 +16,7 @@ from miner.model import (
     AccountRow,
     Asked,
     Audit,
+    FeedEntry,
     Head,
     ImportedSend,
     Ingest,
@@ -276,6 +277,18 @@ class SqlStore:
     async def journal(self, saga_id: int) -> Sequence[JournalEntry]:
         """See `Store.journal`."""
         return await self._db.read(journal.read, saga_id)
+
+    async def journal_since(self, position: int, limit: int = 200) -> Sequence[FeedEntry]:
+        """See `Store.journal_since`."""
+        return await self._db.read(journal.since, position, limit)
+
+    async def last_position(self) -> int:
+        """See `Store.last_position`."""
+        return await self._db.read(journal.last_position)
+
+    async def next_deadlines(self) -> Mapping[State, int]:
+        """See `Store.next_deadlines`."""
+        return await self._db.read(reading.next_deadlines)
 
     async def step(self, saga: Saga, step: Step, actor: str = "daemon") -> Saga:
         """See `Store.step`. A saga that has ended with all its lanes gives its lease back."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from miner.errors import MinerError, SlotTaken, StaleSaga, StoreError
+from miner.tally import SWEEPS, tally
 
 log = structlog.get_logger("sweep")
 
@@ -65,16 +66,22 @@ class SweepReconciler:
         return report
 
     async def _run(self, name: str, report: SweepReport) -> None:
+        tally.beat(f"sweep-{name}")
         try:
             report.changed[name] = await self._sweeps[name]()
+            tally.count(SWEEPS, name, "ok")
         except (StaleSaga, SlotTaken) as lost:
+            tally.count(SWEEPS, name, "lost")
             report.failed[name] = str(lost)
             log.info("sweep_lost_the_race", sweep=name, cause=str(lost))
         except StoreError:
+            tally.count(SWEEPS, name, "failed")
             raise
         except MinerError as error:
+            tally.count(SWEEPS, name, "failed")
             report.failed[name] = str(error)
             log.warning("sweep_failed", sweep=name, cause=str(error))
         except Exception as error:
+            tally.count(SWEEPS, name, "failed")
             report.failed[name] = repr(error)
             log.exception("sweep_broke", sweep=name)

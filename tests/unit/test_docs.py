@@ -28,7 +28,7 @@ TOP_LEVEL = "miner tests config systemd contracts docs scripts requirements .ci"
 PATH = re.compile(
     rf"(?:{'|'.join(map(re.escape, TOP_LEVEL))})/[\w./*-]*|[A-Z]+\.md|LICENSE|Makefile|pyproject\.toml"
 )
-SETTING = re.compile(r"(?:contract|store|limits|retry|bitcoin|log|recovery)(?:\.(?!conf\b)\w+)+")
+SETTING = re.compile(r"(?:contract|store|limits|retry|bitcoin|log|recovery|ops)(?:\.(?!conf\b)\w+)+")
 
 document = pytest.mark.parametrize("name", DOCUMENTS)
 

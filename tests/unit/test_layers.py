@@ -18,7 +18,7 @@ import miner
 
 LAYERS = {
     "core": {"errors", "amounts", "model", "saga", "verdict"},
-    "ports": {"ports", "boundary", "durable"},
+    "ports": {"ports", "boundary", "durable", "tally"},
     "adapter": {"store", "chains", "contract", "notify"},
     "service": {
         "watch",

@@ -23,7 +23,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from miner.chains.asking import BUSY, UNREADABLE, retry_after_s
+from miner.chains.asking import BUSY, UNREADABLE, counted, retry_after_s
 from miner.chains.bitcoin.patience import Patience
 from miner.errors import ConfigError, NotSent, OutcomeUnknown, ReadFailed
 
@@ -188,6 +188,10 @@ class BitcoinRpc:
             self._session = None
 
     async def _exchange(self, method: str, params: tuple[object, ...], wallet: str | None) -> Any:
+        with counted("btc", method, RpcError):
+            return await self._ask(method, params, wallet)
+
+    async def _ask(self, method: str, params: tuple[object, ...], wallet: str | None) -> Any:
         call_id = next(self._ids)
         async with self._gate:
             if why := self._patience.why_not():

@@ -15,7 +15,7 @@ from miner.chains.substrate.link import Limits, Link, Version
 from miner.chains.substrate.rpc import Lost, RpcError
 from miner.errors import Discarded, NotSent, OutcomeUnknown, ReadFailed
 from miner.model import Head
-from miner.ports import Clock, Heads
+from miner.ports import Clock, Endpoint, Heads
 
 log = structlog.get_logger("chains")
 
@@ -214,6 +214,22 @@ class Endpoints:
         oldest = self._clock.monotonic() - self._limits.stall_s
         fresh = [link for link in known if link.ready and link.heard_at >= oldest]
         return max((link.best.head.height for link in fresh or known if link.best is not None), default=0)
+
+    def standing(self) -> list[Endpoint]:
+        """How each endpoint stands, for people."""
+        now = self._clock.monotonic()
+        return [
+            Endpoint(
+                url=link.url,
+                connected=link.ready,
+                used=link is self._active,
+                best=None if link.best is None else link.best.head.height,
+                finalised=None if link.finalised is None else link.finalised.head.height,
+                silent_s=now - link.heard_at,
+                why=link.why,
+            )
+            for link in [*self._links, *self._archives]
+        ]
 
     async def follow(self) -> AsyncIterator[Heads]:
         """The heads now, and again at each change. See `ports.Node.follow`."""

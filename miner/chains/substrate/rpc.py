@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from miner.chains.asking import BUSY, UNREADABLE, retry_after_s
+from miner.chains.asking import BUSY, UNREADABLE, counted, retry_after_s
 
 MAX_MESSAGE = 128 * 1024 * 1024
 """Largest reply, bytes: metadata and full blocks are far below."""
@@ -164,7 +164,8 @@ class Connection:
         pending = _Pending(asyncio.get_running_loop().create_future(), on)
         self._pending[key] = pending
         try:
-            return await self._exchange(key, method, params, pending, timeout_s or self._timeout_s)
+            with counted("tao", method, RpcError):
+                return await self._exchange(key, method, params, pending, timeout_s or self._timeout_s)
         finally:
             self._pending.pop(key, None)
 

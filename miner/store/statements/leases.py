@@ -109,7 +109,13 @@ HOLDER = select(leases.c.owner, leases.c.epoch, leases.c.expires_at_ms, _HELD.la
 )
 
 ALL_HELD = (
-    select(leases.c.resource, leases.c.owner, leases.c.epoch, leases.c.expires_at_ms)
+    select(
+        leases.c.resource,
+        leases.c.owner,
+        leases.c.epoch,
+        leases.c.expires_at_ms,
+        leases.c.acquired_at_ms,
+    )
     .where(leases.c.owner.is_not(None), leases.c.expires_at_ms > NOW)
     .order_by(leases.c.resource)
 )

@@ -58,5 +58,31 @@ OBSERVE = (
 )
 """Store what a finalised block showed, whoever holds the saga; a step on the older version then loses."""
 
-WRITE = insert(journal)
+WRITE = insert(journal).values(
+    saga_id=number("saga"),
+    seq=number("seq"),
+    schema_version=number("schema_version"),
+    at_ms=number("at_ms"),
+    actor=text("actor"),
+    lease_epoch=number("epoch"),
+    event=text("event"),
+    state_before=text("before"),
+    state_after=text("after"),
+    payload=text("payload"),
+    position=select(func.coalesce(func.max(journal.c.position), 0) + 1).scalar_subquery(),
+)
+"""The position is that of the commit: there is one writer at a time."""
 JOURNAL = select(journal).where(journal.c.saga_id == number("saga")).order_by(journal.c.seq)
+
+LAST = select(func.coalesce(func.max(journal.c.position), 0))
+SINCE = (
+    select(*journal.c, sagas.c.swap_id, sagas.c.created_at_ms, sagas.c.swap)
+    .join(sagas, sagas.c.id == journal.c.saga_id)
+    .where(journal.c.position > number("position"))
+    .order_by(journal.c.position)
+    .limit(number("limit"))
+)
+"""Entries of all sagas, in the order in which they were committed."""
+DEADLINES = (
+    select(sagas.c.state, func.min(sagas.c.timeout_block)).where(sagas.c.ended == 0).group_by(sagas.c.state)
+)
