@@ -16,6 +16,7 @@ from miner.amounts import Chain
 from miner.boundary import acts, reads
 from miner.model import (
     AccountRow,
+    Affair,
     Asked,
     Audit,
     BlockFacts,
@@ -31,6 +32,7 @@ from miner.model import (
     LanePurpose,
     Lease,
     Mark,
+    MinerStanding,
     OperatorRequest,
     Outcome,
     Payment,
@@ -227,6 +229,32 @@ class SwapContract(Protocol):
     @reads
     async def locate(self, lane: Lane) -> Sighting:
         """Look for the lane's attempts. See `Rail.locate`."""
+
+
+class Affairs(Protocol):
+    """A miner's own business with the contract, which no swap owns: collateral, and being active."""
+
+    @reads
+    async def standing(self, miner: str, at: Head) -> MinerStanding:
+        """How a miner stands with the contract at a block; None for what this contract does not tell."""
+
+    @reads
+    async def try_affair(self, affair: Affair, at: Head) -> None:
+        """Dry-run a call.
+
+        Raises:
+            Refused: The contract's named error; `no_such_message` where it has no such message.
+            ReadFailed: Anything else, an unknown variant included.
+        """
+
+    @acts
+    async def prepare_affair(self, affair: Affair, at: Head) -> Claim:
+        """A claim for a lane on the miner's hotkey, its gas measured at a block.
+
+        Raises:
+            Refused: As for `try_affair`; or see `CallLanes.prepare`.
+            ReadFailed: Nothing was learned.
+        """
 
 
 class Rail(Protocol):
@@ -859,8 +887,10 @@ class Substrate(Protocol):
         """A decoded storage value at a block hash; None where there is none."""
 
     @reads
-    def contract_call(self, contract: str, data: bytes, ref_time: int, proof_size: int) -> bytes:
-        """SCALE bytes of `Contracts.call` without value; raises `ReadFailed` before `connect`."""
+    def contract_call(
+        self, contract: str, data: bytes, ref_time: int, proof_size: int, value: int = 0
+    ) -> bytes:
+        """SCALE bytes of `Contracts.call`; raises `ReadFailed` before `connect`."""
 
 
 class CallLanes(Protocol):

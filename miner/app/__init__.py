@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from miner.affairs.wallet import Purse
+    from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Store
@@ -161,3 +163,24 @@ async def rebuild_from_chain(
     from miner.app.rebuild import from_chain
 
     return await from_chain(settings, actor, do=do, wait_s=wait_s, progress=progress)
+
+
+async def wallets(settings: Settings, miner: str | None) -> Sequence[Purse]:
+    """What the miners' accounts hold and owe."""
+    from miner.app.affairs import wallets as look
+
+    return await look(settings, miner)
+
+
+async def standings(settings: Settings, miner: str | None) -> Standings:
+    """How the miners stand with the contract."""
+    from miner.app.affairs import standings as look
+
+    return await look(settings, miner)
+
+
+async def quotes(settings: Settings, miner: str | None, *, read: bool = True) -> Quotes:
+    """What the miners have committed as quotes."""
+    from miner.app.affairs import quotes as look
+
+    return await look(settings, miner, read=read)

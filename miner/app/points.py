@@ -32,6 +32,7 @@ BOUNDARIES: Final[Mapping[str, type]] = MappingProxyType(
     {
         "store": ports.Store,
         "contract": ports.SwapContract,
+        "affairs": ports.Affairs,
         "recovery": ports.RecoveryLog,
         **{chain.value: ports.Rail for chain in Chain},
     }

@@ -21,7 +21,7 @@ from miner.contract import Contract, load
 from miner.errors import ReadFailed
 from miner.lease import LeaseKeeper
 from miner.notify.recovery import RecoveryFile
-from miner.ports import Rail, Store, Tell
+from miner.ports import Affairs, Rail, Store, Tell
 from miner.recover import Recoverer
 from miner.settle import Settler
 from miner.settle.desk import CODE_HASH, Desk
@@ -41,6 +41,7 @@ class Outside:
     Attributes:
         node: The contract's chain.
         contract: The swap contract.
+        affairs: The miners' own business with it.
         rails: By chain.
         miners: By hotkey address.
         code_hash: The contract's code hash as read at start.
@@ -48,6 +49,7 @@ class Outside:
 
     node: SubstrateNode
     contract: Contract
+    affairs: Affairs
     rails: Mapping[Chain, Rail]
     miners: Mapping[str, MinerAccounts]
     code_hash: str
@@ -123,7 +125,8 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
         raise
     points = crash.asked_for(settings)
     rails = {chain: points.around(rail, chain) for chain, rail in rails.items()}
-    return Outside(node, points.around(contract, "contract"), rails, miners, code_hash)
+    affairs = points.around(contract.affairs, "affairs")
+    return Outside(node, points.around(contract, "contract"), affairs, rails, miners, code_hash)
 
 
 async def _connect_rail(rail: Rail) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from miner.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    from miner.affairs.wallet import Purse
+    from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Store
@@ -113,6 +115,15 @@ class Wiring(Protocol):
         progress: Callable[[str, int, int], None],
     ) -> Mapping[str, Any]:
         """Move the store to another database, or say what would be moved."""
+
+    async def wallets(self, settings: Settings, miner: str | None) -> Sequence[Purse]:
+        """What the miners' accounts hold and owe."""
+
+    async def standings(self, settings: Settings, miner: str | None) -> Standings:
+        """How the miners stand with the contract."""
+
+    async def quotes(self, settings: Settings, miner: str | None, *, read: bool = True) -> Quotes:
+        """What the miners have committed as quotes."""
 
 
 def wiring() -> Wiring:

@@ -13,11 +13,14 @@ from typing import Annotated
 import typer
 
 from miner.cli import act, look, recover, setup
+from miner.cli.collateral import collateral
 from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
+from miner.cli.quote import quote
 from miner.cli.rebuild import rebuild
 from miner.cli.recovery import recovery
 from miner.cli.render import say
 from miner.cli.store import store
+from miner.cli.wallet import wallet
 from miner.errors import MinerError
 
 PROGRAM = "swap-miner"
@@ -53,6 +56,9 @@ app.command()(look.status)
 app.command()(look.swaps)
 app.command()(look.show)
 app.command()(look.evidence)
+app.command()(wallet)
+app.add_typer(collateral, name="collateral")
+app.add_typer(quote, name="quote")
 app.command()(act.pause)
 app.command()(act.resume)
 app.command("import-sent")(act.import_sent)

@@ -54,6 +54,9 @@ class ContractSettings(Part):
     genesis: BlockHash | None = Field(
         None, description="Hash of the chain's block 0; without it the first answer is kept and held to"
     )
+    netuid: Annotated[Count, Field(le=65_535)] | None = Field(
+        None, description="The subnet on which the miners' quotes are committed"
+    )
     request_timeout_s: Seconds = Field(20, description="How long one request to a node may take")
     stall_timeout_s: Seconds = Field(
         120, description="A node whose newest block is older than this is left for the next one"

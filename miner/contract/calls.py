@@ -101,6 +101,7 @@ class Calls:
         origin: bytes = NO_ACCOUNT,
         *,
         keep_bad_text: bool = False,
+        value: int = 0,
     ) -> Answer:
         """Dry-run a message.
 
@@ -110,6 +111,7 @@ class Calls:
             at: Hash of the block on whose state it runs.
             origin: The caller.
             keep_bad_text: See `Reader`.
+            value: What the caller sends along, smallest unit.
 
         Raises:
             CallFailed: The node answered that the call fails, or what does not decode.
@@ -121,7 +123,7 @@ class Calls:
         async with self._slots:
             width = await self._balance_width(at)
             reply = await self._substrate.state_call(
-                runtime.METHOD, runtime.request(origin, self._account, data, width), at
+                runtime.METHOD, runtime.request(origin, self._account, data, width, value), at
             )
         try:
             result = runtime.result(reply, width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from miner.contract.affairs import ContractAffairs
 from miner.contract.calls import Calls, ErrorName
 from miner.contract.codec import event_of
 from miner.contract.marks import Marks
@@ -21,6 +22,7 @@ class Contract(SwapContract):
 
     Attributes:
         address: The contract's, SS58 (prefix 42).
+        affairs: The miners' own business with it.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Contract(SwapContract):
             raise ConfigError("contract.address", str(exc), "Give the contract's SS58 address") from exc
         self._swaps = SwapReads(calls)
         self._terms = TermsReads(calls, substrate, address, keep_terms_blocks)
+        self.affairs = ContractAffairs(calls, substrate, lanes, address, mark_fee)
         self._marks = Marks(calls, self._terms, substrate, lanes, address, mark_fee)
 
     @property

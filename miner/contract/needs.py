@@ -97,6 +97,17 @@ OPTIONAL: Mapping[str, Signature] = {
     "get_swap_outcome":          ({"swap_id": INTEGER}, Option(OUTCOME)),
     "get_max_active_swaps":      ({}, INTEGER),
     "get_miner_has_active_swap": ({"hotkey": ACCOUNT}, BOOL),
+    "post_collateral":           ({}, Result(NOTHING)),
+    "withdraw_collateral":       ({"amount": INTEGER}, Result(NOTHING)),
+    "deactivate":                ({"miner": ACCOUNT}, Result(NOTHING)),
+    "get_collateral":            ({"hotkey": ACCOUNT}, INTEGER),
+    "get_min_collateral":        ({}, INTEGER),
+    "get_max_collateral":        ({}, INTEGER),
+    "get_miner_active":          ({"hotkey": ACCOUNT}, BOOL),
+    "get_miner_reserved_until":  ({"miner": ACCOUNT}, INTEGER),
+    "get_miner_deactivation_block": ({"miner": ACCOUNT}, INTEGER),
+    "get_activation_vote_count": ({"miner": ACCOUNT}, INTEGER),
+    "get_required_votes_count":  ({}, INTEGER),
 }
 """Messages that are used where the metadata has them with these types, and done without elsewhere."""
 

@@ -97,17 +97,18 @@ _DETAILS = {
 }
 
 
-def request(origin: bytes, dest: bytes, data: bytes, width: int) -> bytes:
-    """Arguments of a call without value, with the block's gas and no deposit limit.
+def request(origin: bytes, dest: bytes, data: bytes, width: int, value: int = 0) -> bytes:
+    """Arguments of a call, with the block's gas and no deposit limit.
 
     Args:
         origin: Calling account.
         dest: The contract's account.
         data: Selector and arguments.
         width: Bytes of the chain's `Balance`.
+        value: What the caller sends along, smallest unit.
     """
     no_limit = b"\x00"
-    return origin + dest + uint(0, width) + no_limit + no_limit + blob(data)
+    return origin + dest + uint(value, width) + no_limit + no_limit + blob(data)
 
 
 def width_of(reply: bytes) -> int:

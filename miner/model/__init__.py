@@ -1,5 +1,6 @@
 """The nouns: swaps as the contract tells them, lanes and attempts, sagas and their journal. Pure data."""
 
+from miner.model.affair import Affair, AffairKind, MinerStanding
 from miner.model.audit import Audit, Difference
 from miner.model.ingest import (
     AccountRow,
@@ -63,6 +64,8 @@ from miner.model.swap import (
 __all__ = [
     "AccountRow",
     "Adopted",
+    "Affair",
+    "AffairKind",
     "Asked",
     "Attempt",
     "AttemptKind",
@@ -87,6 +90,7 @@ __all__ = [
     "LaneState",
     "Lease",
     "Mark",
+    "MinerStanding",
     "Observation",
     "OperatorRequest",
     "Outcome",

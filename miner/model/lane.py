@@ -14,6 +14,8 @@ class LanePurpose(StrEnum):
 
     PAYOUT = "payout"
     MARK = "mark"
+    AFFAIR = "affair"
+    """A miner's own business with the contract, which no swap owns."""
     IMPORTED = "imported"
     """A payout of the program used before this one, known by its id only; never rebroadcast."""
 
@@ -48,6 +50,8 @@ class AttemptKind(StrEnum):
 
     PAYMENT = "payment"
     MARK = "mark"
+    CALL = "call"
+    """A miner's own business with the contract."""
     FILLER = "filler"
     """Takes the slot and pays nobody: a `remark`, or the anchor spent to ourselves."""
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from miner import app
+from miner.affairs.wallet import Purse
 from miner.amounts import Chain
+from miner.app.affairs import Quotes, Standings
 from miner.config import CheckLine, Settings, load
 from miner.errors import MinerError
 from miner.model import (
@@ -23,6 +25,7 @@ from miner.model import (
     Ingest,
     LanePurpose,
     Lease,
+    MinerStanding,
     OperatorRequest,
     Outcome,
     Payment,
@@ -104,6 +107,9 @@ class Wired:
     outcome: Outcome = DONE
     answers: bool = True
     chain: Mapping[str, Any] | MinerError = field(default_factory=dict)
+    purses: Sequence[Purse] = ()
+    standing: Sequence[tuple[str, MinerStanding]] = ()
+    quoted: Quotes | MinerError = field(default_factory=lambda: Quotes((), 100, 0))
 
     async def open_store(self, settings: Settings) -> Store:
         self.calls.append("open_store")
@@ -170,6 +176,17 @@ class Wired:
     async def rebuild_from_chain(self, settings: Settings, actor: str, **how: Any) -> Mapping[str, Any]:
         self.calls.append(f"from_chain {how['do']} {how['wait_s']:g}")
         return self.rebuilt
+
+    async def wallets(self, settings: Settings, miner: str | None) -> Sequence[Purse]:
+        return [purse for purse in self.purses if miner in (None, purse.miner)]
+
+    async def standings(self, settings: Settings, miner: str | None) -> Standings:
+        return Standings([each for each in self.standing if miner in (None, each[0])], 100)
+
+    async def quotes(self, settings: Settings, miner: str | None, *, read: bool = True) -> Quotes:
+        if isinstance(self.quoted, MinerError):
+            raise self.quoted
+        return self.quoted
 
     def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
         return app.read_recovery(settings)

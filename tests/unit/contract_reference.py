@@ -13,7 +13,7 @@ from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset
 
 from miner.contract.metadata import Metadata, parse
-from miner.contract.needs import OPTIONAL, check
+from miner.contract.needs import check
 from miner.contract.scale import Reader, account_of, address_of
 from miner.errors import ReadFailed
 from miner.model import (
@@ -53,7 +53,7 @@ def document() -> Document:
 def field_document() -> Document:
     """The same without the messages that the contract in the field lacks."""
     told = document()
-    extra = set(OPTIONAL) - {"get_miner_has_active_swap"}
+    extra = {"get_swaps", "get_active_swaps", "get_swap_outcome", "get_max_active_swaps"}
     told["spec"]["messages"] = [m for m in told["spec"]["messages"] if m["label"] not in extra]
     return told
 
@@ -262,8 +262,11 @@ class ScriptedNode(Substrate):
         self.asked.append(("code", {}))
         return None if self.code_hash is None else {"trie_id": b"", "code_hash": self.code_hash}
 
-    def contract_call(self, contract: str, data: bytes, ref_time: int, proof_size: int) -> bytes:
-        return json.dumps([contract, data.hex(), ref_time, proof_size]).encode()
+    def contract_call(
+        self, contract: str, data: bytes, ref_time: int, proof_size: int, value: int = 0
+    ) -> bytes:
+        sent = [value] if value else []
+        return json.dumps([contract, data.hex(), ref_time, proof_size, *sent]).encode()
 
 
 @dataclass

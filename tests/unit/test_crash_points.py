@@ -69,6 +69,7 @@ def test_each_signature_has_points() -> None:
         "tao.sign",
         "btc.sign",
         "contract.sign",
+        "affairs.sign",
     }
 
 

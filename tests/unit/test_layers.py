@@ -30,6 +30,7 @@ LAYERS = {
         "supervise",
         "recover",
         "rebuild",
+        "affairs",
     },
     "config": {"config"},
     "ops": {"ops"},

@@ -206,8 +206,10 @@ class SubstrateNode:
         (value,) = await self.blocks.values(what, [key], at)
         return value
 
-    def contract_call(self, contract: str, data: bytes, ref_time: int, proof_size: int) -> bytes:
-        """SCALE bytes of `Contracts.call` without value.
+    def contract_call(
+        self, contract: str, data: bytes, ref_time: int, proof_size: int, value: int = 0
+    ) -> bytes:
+        """SCALE bytes of `Contracts.call`; `value` is sent along, smallest unit.
 
         Raises:
             ReadFailed: Before `connect`.
@@ -215,7 +217,7 @@ class SubstrateNode:
         runtime = self.blocks.newest
         if runtime is None:
             raise ReadFailed("the runtime", "not connected yet")
-        return runtime.contract_call(contract, data, ref_time, proof_size)
+        return runtime.contract_call(contract, data, ref_time, proof_size, value)
 
     # accounts
 

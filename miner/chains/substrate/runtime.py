@@ -76,8 +76,10 @@ class Runtime:
         """`System.remark` of nothing: takes a nonce and does nothing else."""
         return self._call("System", "remark", {"remark": b""})
 
-    def contract_call(self, contract: str, data: bytes, ref_time: int, proof_size: int) -> bytes:
-        """`Contracts.call` without value.
+    def contract_call(
+        self, contract: str, data: bytes, ref_time: int, proof_size: int, value: int = 0
+    ) -> bytes:
+        """`Contracts.call`; `value` is sent along, smallest unit.
 
         Raises:
             InvariantBroken: The codec did not put `data` in as it is.
@@ -87,7 +89,7 @@ class Runtime:
             "call",
             {
                 "dest": contract,
-                "value": 0,
+                "value": value,
                 "gas_limit": {"ref_time": ref_time, "proof_size": proof_size},
                 "storage_deposit_limit": None,
                 "data": data,
@@ -136,6 +138,14 @@ class Runtime:
             return self._core.decode(self._core.storage_entry(module, item).value_type, data)
         except (KeyError, ValueError, TypeError) as exc:
             raise ReadFailed(f"{module}.{item}", f"{type(exc).__name__}: {exc}") from exc
+
+    def has_storage(self, module: str, item: str) -> bool:
+        """Whether the runtime has such a storage item."""
+        try:
+            self._core.storage_entry(module, item)
+        except (KeyError, ValueError, TypeError):
+            return False
+        return True
 
     def constant(self, module: str, name: str) -> Any:
         """A pallet's constant; None where there is none."""

@@ -100,6 +100,8 @@ def in_make_test(case: Case) -> bool:
 
 
 UNREACHED = {
+    "affairs.prepare_affair": "by an operator's request, which is given again: nothing is stored yet",
+    "affairs.sign": "as affairs.prepare_affair: bytes and lane are stored together, or not at all",
     "btc.resign": "Bitcoin's bytes never expire, so nobody asks for them anew",
     "store.step:QUARANTINED": "by an operator's command alone, which writes this one step: see store.answer",
     "store.withdraw": "by a command that nobody answered in time; a request that stays ends by itself",

@@ -1,0 +1,1 @@
+"""The miners' own business: what their wallets hold and owe, collateral, being active."""
