@@ -13,7 +13,7 @@ import structlog
 
 from miner.errors import LeaseLost, MinerError, ReadFailed, StoreError
 from miner.lease import LeaseKeeper
-from miner.model import Head, Lease
+from miner.model import Head, Lease, Policy
 from miner.ports import Clock, Heads, Node, Store, Tell
 from miner.recover import Recoverer
 from miner.settle import RoundReport, Settler
@@ -76,6 +76,7 @@ class Supervisor:
         self._done: Heads | None = None
         self._to_lease = False
         self._passive: Heads | None = None
+        self._rules: tuple[Policy, Pace] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish the round under way and return.
@@ -93,6 +94,16 @@ class Supervisor:
             await self._rounds(stop)
             for task in tasks:
                 task.cancel()
+
+    def adopt(self, policy: Policy, pace: Pace) -> None:
+        """Work by these rules from the next round on; the one under way ends by those it began with."""
+        self._rules = policy, pace
+
+    def _take_rules(self) -> None:
+        if self._rules is not None:
+            policy, self._pace = self._rules
+            self._settler.adopt(policy)
+            self._rules = None
 
     async def _hear(self) -> None:
         while True:
@@ -147,6 +158,7 @@ class Supervisor:
 
     async def _guarded_round(self, heads: Heads) -> None:
         """One round; what goes wrong is told and leaves the daemon watching (law 6)."""
+        self._take_rules()
         try:
             await self._round(heads)
             tally.count(ROUNDS, "ok")

@@ -45,6 +45,10 @@ class Verifier:
         self._miners = miners
         self._policy = policy
 
+    def adopt(self, policy: Policy) -> None:
+        """Judge by these rules from now on."""
+        self._policy = policy
+
     def order(self, swap: Swap, terms: Terms) -> PayoutOrder:
         """What has to be paid for a swap, after every check that needs no chain.
 

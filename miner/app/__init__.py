@@ -26,11 +26,16 @@ async def open_store(settings: Settings) -> Store:
     return store
 
 
-async def run(settings: Settings) -> int:
-    """Run the daemon until SIGTERM or SIGINT; returns the exit code."""
+async def run(settings: Settings, reread: Callable[[], Settings]) -> int:
+    """Run the daemon until SIGTERM or SIGINT; returns the exit code.
+
+    Args:
+        settings: What it runs by.
+        reread: Reads them anew, for SIGHUP; raises as `config.load`.
+    """
     from miner.app.daemon import run as run_daemon
 
-    return await run_daemon(settings)
+    return await run_daemon(settings, reread)
 
 
 def preflight(settings: Settings) -> AsyncIterator[CheckLine]:

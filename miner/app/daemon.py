@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from miner.app.ops import ops_served, outlook_of
+from miner.app.reloading import Reloading, Reread
 from miner.app.tell import SystemClock, SystemdTell
 from miner.app.wiring import Outside, connect, make_store, supervisor
 from miner.config import Settings
@@ -31,8 +32,8 @@ PATIENCE_S = 120.0
 """What an attempt to connect may take; asked of systemd anew before each."""
 
 
-async def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT.
+async def run(settings: Settings, reread: Reread) -> int:
+    """Run until SIGTERM or SIGINT; SIGHUP has the settings read anew.
 
     Returns:
         0 after an ordered stop; 4 when another daemon works on the store and does not let go.
@@ -46,6 +47,8 @@ async def run(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    reload_asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, reload_asked.set)
     store = make_store(settings)
     board = Board(store.owner)
     tell = SystemdTell(board)
@@ -53,8 +56,9 @@ async def run(settings: Settings) -> int:
         folder.prepare(settings.store.path)  # the recovery log stays there
     await store.open()
     try:
+        reloading = Reloading(settings, reread, tell, reload_asked)
         async with ops_served(settings, board):
-            return await _work(settings, store, tell, board, stop)
+            return await _work(settings, reloading, store, tell, board, stop)
     finally:
         tell.stopping()
         await store.close()
@@ -62,7 +66,12 @@ async def run(settings: Settings) -> int:
 
 
 async def _work(
-    settings: Settings, store: Store, tell: SystemdTell, board: Board, stop: asyncio.Event
+    settings: Settings,
+    reloading: Reloading,
+    store: Store,
+    tell: SystemdTell,
+    board: Board,
+    stop: asyncio.Event,
 ) -> int:
     outside = await _connect(settings, tell, stop)
     if outside is None:
@@ -76,7 +85,8 @@ async def _work(
         if stop.is_set():
             return OK
         await _report(store, await _recover(store, stop))
-        await services.run(stop)
+        async with reloading.of(services):
+            await services.run(stop)
         return OK
     finally:
         board.outlook = None

@@ -62,6 +62,16 @@ class SystemdTell:
         """The start takes longer, for a reason that is being worked on: ask for so many seconds more."""
         self._notifier.notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
+    def reloading(self) -> None:
+        """Settings are read anew; nothing where the start is not over yet."""
+        if self._ready is not None:
+            self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def reloaded(self) -> None:
+        """They are read, or refused; ready or not is told by STATUS."""
+        if self._ready is not None:
+            self._notifier.notify("READY=1")
+
     def stopping(self) -> None:
         """The end has begun."""
         if self._board is not None:

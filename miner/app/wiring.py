@@ -183,9 +183,14 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: T
         keeper=LeaseKeeper(store, clock, settings.store.lease_ttl_s / 3, outside.node),
         tell=tell,
         clock=clock,
-        pace=Pace(
-            poll_s=settings.contract.poll_interval_s,
-            sweep_blocks=settings.contract.sweep_interval_blocks,
-            stall_s=settings.contract.stall_timeout_s,
-        ),
+        pace=pace_of(settings),
+    )
+
+
+def pace_of(settings: Settings) -> Pace:
+    """How often things happen."""
+    return Pace(
+        poll_s=settings.contract.poll_interval_s,
+        sweep_blocks=settings.contract.sweep_interval_blocks,
+        stall_s=settings.contract.stall_timeout_s,
     )

@@ -26,7 +26,7 @@ class Wiring(Protocol):
     async def open_store(self, settings: Settings) -> Store:
         """The store that the settings name, open; made and migrated where needed. Takes no lease."""
 
-    async def run(self, settings: Settings) -> int:
+    async def run(self, settings: Settings, reread: Callable[[], Settings]) -> int:
         """Run the daemon until it is told to end; returns the exit code."""
 
     def preflight(self, settings: Settings) -> AsyncIterator[CheckLine]:

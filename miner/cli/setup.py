@@ -91,8 +91,10 @@ def run(config: ConfigOption = None) -> None:
     """Run the daemon: watch, verify, pay once, mark, follow to the end.
 
     Ends on SIGTERM or SIGINT. What is signed is stored before it is sent, so it may be killed at any time.
+    On SIGHUP the settings are read anew: limits, retries, intervals and the log change at once; the log
+    names what changed and waits for a restart.
 
     Example: swap-miner run --config /etc/swap-miner/config.toml
     """
     settings = settings_of(config, files=True)
-    raise typer.Exit(asyncio.run(wiring().run(settings)))
+    raise typer.Exit(asyncio.run(wiring().run(settings, lambda: settings_of(config, files=True))))

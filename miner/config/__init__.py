@@ -5,6 +5,7 @@ from miner.config.policy import to_policy
 from miner.config.preflight import CheckLine, settings_lines
 from miner.config.problems import ConfigErrors, each_problem, without_credentials
 from miner.config.reading import DEFAULT_PATHS, find, load, read
+from miner.config.reload import Reload, reload
 from miner.config.secrets import SecretFile, SecretKind
 from miner.config.settings import (
     BitcoinSettings,
@@ -29,6 +30,7 @@ __all__ = [
     "LogSettings",
     "MinerSettings",
     "OpsSettings",
+    "Reload",
     "SecretFile",
     "SecretKind",
     "Settings",
@@ -38,6 +40,7 @@ __all__ = [
     "find",
     "load",
     "read",
+    "reload",
     "settings_lines",
     "to_policy",
     "without_credentials",

@@ -60,6 +60,11 @@ class Desk:
     sent: dict[int, tuple[str, int]] = field(default_factory=dict)
     """Lane → (txid, finalised height) of the newest accepted broadcast of this process."""
 
+    def adopt(self, policy: Policy) -> None:
+        """Work by these rules from now on; between two rounds."""
+        self.policy = policy
+        self.verifier.adopt(policy)
+
     def rail_of(self, lane: Lane) -> Rail:
         """The rail that a payout lane is on."""
         for rail in self.rails.values():

@@ -24,7 +24,7 @@ from miner.errors import (
     StoreError,
 )
 from miner.inventory import Wanting, by_deadline, deadline
-from miner.model import Lane, RecoveryEntry, Saga, SagaPatch, Step, Terms
+from miner.model import Lane, Policy, RecoveryEntry, Saga, SagaPatch, Step, Terms
 from miner.ports import Heads
 from miner.saga import BEFORE_PIVOT, TABLE, Event, State
 from miner.settle.desk import Desk, Round
@@ -73,6 +73,10 @@ class Settler:
         self._marker = Marker(desk)
         self._turns = Turns(desk)
         self._limit = asyncio.Semaphore(AT_ONCE)
+
+    def adopt(self, policy: Policy) -> None:
+        """Work by these rules from now on; between two rounds."""
+        self._desk.adopt(policy)
 
     def trust_no_account(self) -> None:
         """Law 9's audit has to be made anew before any first send."""
