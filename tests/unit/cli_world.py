@@ -115,7 +115,8 @@ class Wired:
         self.calls.append("open_store")
         return await app.open_store(settings)
 
-    async def run(self, settings: Settings) -> int:
+    async def run(self, settings: Settings, reread: Callable[[], Settings]) -> int:
+        assert reread() == settings
         self.calls.append(f"run {settings.miners[0].name}")
         if isinstance(self.result, Exception):
             raise self.result
