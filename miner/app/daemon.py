@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from miner.app.ops import ops_served, outlook_of
+from miner.app.ops import Window, ops_served
 from miner.app.reloading import Reloading, Reread
 from miner.app.tell import SystemClock, SystemdTell
 from miner.app.wiring import Outside, connect, make_store, supervisor
@@ -57,8 +57,8 @@ async def run(settings: Settings, reread: Reread) -> int:
     await store.open()
     try:
         reloading = Reloading(settings, reread, tell, reload_asked)
-        async with ops_served(settings, board):
-            return await _work(settings, reloading, store, tell, board, stop)
+        async with ops_served(settings, board, store) as hands:
+            return await _work(settings, reloading, store, tell, Window(board, hands), stop)
     finally:
         tell.stopping()
         await store.close()
@@ -70,15 +70,14 @@ async def _work(
     reloading: Reloading,
     store: Store,
     tell: SystemdTell,
-    board: Board,
+    window: Window,
     stop: asyncio.Event,
 ) -> int:
     outside = await _connect(settings, tell, stop)
     if outside is None:
         return OK
     try:
-        board.outlook = outlook_of(outside)
-        board.ready(False, "waiting for the store's lease")
+        window.opens_on(outside)
         services = await supervisor(settings, store, outside, tell)
         if not await _take_over(settings, store, stop):
             return HELD_BY_ANOTHER
@@ -89,7 +88,7 @@ async def _work(
             await services.run(stop)
         return OK
     finally:
-        board.outlook = None
+        window.closes()
         await outside.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from miner.ops.desk import OpsDesk
+from miner.ops.desk import Call, OpsDesk
 from miner.ops.metrics import MEDIA_TYPE
 from miner.ops.problems import Problem, told
 from miner.tally import tally
@@ -16,7 +16,7 @@ HUNG_S = 900.0
 """Seconds without a round coming round after which the daemon does not count as alive."""
 
 
-async def livez(desk: OpsDesk, _request: web.Request) -> web.Response:
+async def livez(desk: OpsDesk, _call: Call) -> web.Response:
     """Alive: the loop answers, and its rounds come round. A restart mends what fails here."""
     now = time.time()
     last = tally.beats().get("rounds")
@@ -26,7 +26,7 @@ async def livez(desk: OpsDesk, _request: web.Request) -> web.Response:
     return told({"alive": True, "uptime_s": round(now - desk.board.started_s, 1), "last_round_s": age_s})
 
 
-async def readyz(desk: OpsDesk, _request: web.Request) -> web.Response:
+async def readyz(desk: OpsDesk, _call: Call) -> web.Response:
     """Ready: swaps are served. What fails here is told with its reasons."""
     board = desk.board
     if not board.is_ready:
@@ -38,7 +38,7 @@ def _when(board: Any) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(board.since_s))
 
 
-async def metrics(desk: OpsDesk, _request: web.Request) -> web.Response:
+async def metrics(desk: OpsDesk, _call: Call) -> web.Response:
     """Everything that is measured, in Prometheus' text format."""
     body = await desk.metrics.expose()
     return web.Response(body=body, headers={"Content-Type": MEDIA_TYPE})

@@ -18,9 +18,10 @@ import structlog
 from aiohttp import web
 
 from miner.errors import StoreError
-from miner.ops.desk import DESK, OpsDesk
+from miner.ops.desk import OpsDesk
 from miner.ops.problems import Problem, as_problems
 from miner.ops.routes import ROUTES, Route
+from miner.ops.understanding import understood
 
 log = structlog.get_logger("ops")
 
@@ -36,7 +37,6 @@ BACKLOG = 64
 def application(desk: OpsDesk) -> web.Application:
     """The routes over a desk."""
     app = web.Application(middlewares=[as_problems], client_max_size=LARGEST_BODY)
-    app[DESK] = desk
     for route in ROUTES:
         app.router.add_route(route.method, route.path, partial(_answer, desk, route))
     return app
@@ -46,10 +46,11 @@ async def _answer(desk: OpsDesk, route: Route, request: web.Request) -> web.Stre
     desk.gate.check(request, route.scope)
     if (request.content_length or 0) > LARGEST_BODY:
         raise Problem(413, f"the body is larger than {LARGEST_BODY} bytes")
-    if route.streams:
-        return await route.answer(desk, request)
     async with asyncio.timeout(ANSWER_S):
-        return await route.answer(desk, request)
+        call = await understood(request, route.query, route.body)
+        if not route.patient:
+            return await route.answer(desk, call)
+    return await route.answer(desk, call)
 
 
 @asynccontextmanager

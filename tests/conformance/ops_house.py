@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 
 from miner.amounts import Chain
-from miner.config import OpsSettings, SecretFile, SecretKind
+from miner.app.hands import DaemonHands
+from miner.config import OpsSettings, SecretFile, SecretKind, Settings
+from miner.model import Asked, Came, Outcome
 from miner.ops.access import Gate
 from miner.ops.board import Board, Outlook
 from miner.ops.desk import OpsDesk
@@ -22,7 +24,7 @@ from miner.ops.server import serving
 from miner.ops.wallets import Wallets
 from miner.ports import Endpoint
 from miner.store import SqlStore
-from tests.unit.cli_world import fill
+from tests.unit.cli_world import CANARY, fill
 from tests.unit.config_files import ALICE
 
 READ, OPERATE = "r" * 40, "o" * 40
@@ -47,6 +49,21 @@ class Purse:
         return 7_000_000_000
 
 
+class HandsOver(DaemonHands):
+    """The daemon's own, but for dry runs, which would ask chains: those are refused, or said to do."""
+
+    def __init__(self, store: SqlStore) -> None:
+        super().__init__(cast(Settings, None), store, store)
+        self.asked: list[Asked] = []
+
+    async def look(self, asked: Asked) -> Outcome:
+        self.asked.append(asked)
+        if asked.swap_id == 1:
+            detail = {"raw_hex": CANARY.hex()}
+            return Outcome(swap_id=1, came=Came.REFUSED, text="no", stake="1 TAO", remedy="x", detail=detail)
+        return Outcome(swap_id=asked.swap_id, came=Came.WOULD, text=f"it may be done {CANARY.hex()}")
+
+
 def endpoints() -> Sequence[Endpoint]:
     return [
         Endpoint("wss://one.example", True, True, 120, 118, 1.0),
@@ -65,6 +82,7 @@ class Served:
     daemon: SqlStore
     desk: OpsDesk
     purse: Purse
+    hands: HandsOver
     http: aiohttp.ClientSession
     over_tcp: aiohttp.ClientSession
 
@@ -110,7 +128,8 @@ async def server(url: str | Path | None = None, *, filled: bool = True) -> Async
             await fill(daemon)
         board, purse = Board("daemon"), Purse()
         board.outlook = Outlook(endpoints, lambda: 120, {Chain.TAO: purse}, [(Chain.TAO, ALICE)])  # type: ignore[dict-item]
-        desk = OpsDesk(board, own, Gate(settings_in(folder)), Metrics(board, own, Wallets(board, own)))
+        wallets, hands = Wallets(board, own), HandsOver(daemon)
+        desk = OpsDesk(board, own, Gate(settings_in(folder)), wallets, Metrics(board, own, wallets), hands)
         path, port = folder / "ops.sock", free_port()
         try:
             async with (
@@ -118,7 +137,7 @@ async def server(url: str | Path | None = None, *, filled: bool = True) -> Async
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as http,
                 aiohttp.ClientSession() as over_tcp,
             ):
-                yield Served(folder, path, port, board, daemon, desk, purse, http, over_tcp)
+                yield Served(folder, path, port, board, daemon, desk, purse, hands, http, over_tcp)
         finally:
             await own.close()
             await daemon.close()
