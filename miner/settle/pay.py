@@ -24,7 +24,6 @@ from miner.model import (
     SagaPatch,
     Since,
     Step,
-    Swap,
 )
 from miner.ports import Rail
 from miner.saga import Event, State
@@ -217,7 +216,11 @@ class Payer:
                 return await self._wait(saga, why)
             if not await this.code_unchanged():
                 return await self._wait(saga, "contract_code_changed")
-            if not await self._unchanged(saga, await this.fresh(saga.key.swap_id)):
+            fresh = await this.fresh(saga.key.swap_id)
+            if fresh is not None and fresh.terms() != saga.swap.terms():
+                await self._terms_changed(saga, this)
+                return None
+            if fresh != saga.swap:
                 return await self.give_back(saga, "swap_changed")
             if saga.payment is None or not await desk.verifier.still_good(saga.payment):
                 return await self.give_back(saga, "payment_must_be_read_again")
@@ -254,10 +257,10 @@ class Payer:
             return STORE_DOUBTED
         return f"account_stopped:{books.row.stopped}" if books.row.stopped else ""
 
-    async def _unchanged(self, saga: Saga, fresh: Swap | None) -> bool:
-        if fresh is not None and fresh.terms() != saga.swap.terms():
+    async def _terms_changed(self, saga: Saga, this: Round) -> None:
+        """Terms cannot change: a person must look, unless the next look tells them as they were."""
+        if await self._refusals.seen_twice(saga, "terms_changed", this):
             raise InvariantBroken(f"swap {saga.key.swap_id}: its terms changed after assignment")
-        return fresh == saga.swap
 
     # after the pivot
 

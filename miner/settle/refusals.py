@@ -1,4 +1,4 @@
-"""Refusals: a swap that must not be paid ends unpaid, once its chains have shown twice why.
+"""Refusals: a swap that must not be paid ends unpaid, or is held, once its chains have shown twice why.
 
 One reply that decodes and is not true would otherwise cost a swap for good. So what a chain shows against a
 swap is looked at again when a later block of the contract's chain is final, of another endpoint where there
@@ -54,14 +54,18 @@ class Refusals:
             return await self._needs_settings(saga, refused)
         if refused.name in ON_RECORD:
             return await self._end(saga, refused)
-        why, height = f"{SEEN_ONCE}:{refused.name}", this.tick.finalised.height
+        if not await self.seen_twice(saga, refused.name, this):
+            return None
+        return await self._read_again(saga, this) or await self._end(saga, refused)
+
+    async def seen_twice(self, saga: Saga, what: str, this: Round) -> bool:
+        """Whether a look at an earlier final block said the same; where none did, this was the first."""
+        why, height = f"{SEEN_ONCE}:{what}", this.tick.finalised.height
         first = await self._first_look(saga, why)
         if first is None:
             self._desk.node.ask_another()
-            return await self._wait(saga, why, finalised_height=height)
-        if first >= height:
-            return None
-        return await self._read_again(saga, this) or await self._end(saga, refused)
+            await self._wait(saga, why, finalised_height=height)
+        return first is not None and first < height
 
     async def _first_look(self, saga: Saga, why: str) -> int | None:
         """Finalised height of the first look that said so; None where the last one did not."""

@@ -245,6 +245,22 @@ class TestTheUsersPayment:
         saga = await world.saga(swap_id)
         assert (saga.state, saga.payout) == (State.HELD, None)
 
+    @pytest.mark.parametrize(("lies", "state"), [(1, State.SIGNED), (2, State.HELD)])
+    async def test_terms_that_are_others_before_signing_are_looked_at_again(
+        self, world: World, lies: int, state: State
+    ) -> None:
+        await world.store.set_paused("all", True, "operator")
+        swap_id = world.stage.open_swap()
+        await world.round()
+        world.link.lying["swaps"] = lies
+        await world.store.set_paused("all", False, "operator")
+        await world.block()
+        saga = await world.saga(swap_id)
+        assert (saga.state, saga.reason) == (State.RESERVED, "to_be_confirmed:terms_changed")
+        await world.block()
+        assert await world.state(swap_id) is state
+        assert len(world.stage.tao.submitted) == (state is State.SIGNED)
+
     async def test_what_the_settings_can_mend_waits_and_expires(self, make_world: MakeWorld) -> None:
         world = await make_world(timeout=20)
         swap_id = world.stage.open_swap(miner_dest_address=tao_address("another"))
