@@ -26,12 +26,14 @@ class Owner:
         ttl_ms: How long a lease lasts from its newest heartbeat.
         held: Resources whose lease this process was last known to hold; for telling what was lost.
         asked: Whether it ever asked for one.
+        silent: By resource: a holder with its epoch and newest heartbeat, and since when it has been silent.
     """
 
     id: str
     ttl_ms: int
     held: set[str] = field(default_factory=set)
     asked: bool = False
+    silent: dict[str, tuple[tuple[str, int, int], int]] = field(default_factory=dict)
 
     def taking(self) -> dict[str, object]:
         """Parameters of the statements that take or extend."""
@@ -45,6 +47,8 @@ def acquire(conn: Connection, owner: Owner, resource: str) -> Lease:
         refuse_moved(conn, "the store")
     params = {**owner.taking(), "p_resource": resource}
     row = conn.execute(sql.TAKE, params).one_or_none()
+    if row is None and _is_outlived(conn, owner, resource):
+        row = conn.execute(sql.TAKE, params).one_or_none()
     if row is None:
         refuse(conn, owner.id, resource, unless_unknown=True)
         try:
@@ -52,6 +56,30 @@ def acquire(conn: Connection, owner: Owner, resource: str) -> Lease:
         except IntegrityError as exc:
             raise InvariantBroken(f"a lease on {resource}, which does not exist") from exc
     return Lease(resource, owner.id, row.epoch, row.expires_at_ms)
+
+
+def _is_outlived(conn: Connection, owner: Owner, resource: str) -> bool:
+    """End the leases of a holder that is dead, where the clock was set back and they would last for hours.
+
+    A lease that ends later than one term from now was given before the clock was set back. Its holder shows a
+    sign of life every third of a term; one that showed none for a whole term since we first saw it is dead.
+
+    Raises:
+        LeaseLost: It is not known yet; says until when it will be.
+    """
+    found = conn.execute(sql.TOO_LATE, {"p_resource": resource}).one_or_none()
+    if found is None:
+        owner.silent.pop(resource, None)
+        return False
+    sign = (found.owner, found.epoch, found.heartbeat_at_ms)
+    seen, since = owner.silent.get(resource, (None, 0))
+    if seen != sign or found.now_ms < since:
+        since = found.now_ms
+        owner.silent[resource] = (sign, since)
+    if found.now_ms - since < found.ttl_ms:
+        raise LeaseLost(resource, found.owner, since + found.ttl_ms)
+    conn.execute(sql.END, {"p_owner": found.owner})
+    return True
 
 
 def saga_id(resource: str) -> int | None:

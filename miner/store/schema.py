@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0006")
+REVISIONS = ("0001", "0002", "0003", "0006", "0007")
 """Every schema version this program knows, oldest first; the last is the one it works with."""
 HEAD = REVISIONS[-1]
 
@@ -158,6 +158,7 @@ leases = Table(
     _int("acquired_at_ms"),
     _int("heartbeat_at_ms"),
     _int("expires_at_ms"),
+    _int("ttl_ms", server_default=text("0")),
 )
 _partial("ix_leases_owner", leases.c.owner, where="owner IS NOT NULL")
 

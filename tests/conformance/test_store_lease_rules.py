@@ -150,6 +150,52 @@ class TestTime:
         house.clock.pass_s(3600 * hours + 30)
         assert (await other.acquire("watch")).epoch == 2
 
+    @pytest.mark.parametrize("hours", [1, 48])
+    async def test_of_a_dead_holder_a_clock_set_back_leaves_one_term(
+        self, house: House, store: SqlStore, other: SqlStore, hours: int
+    ) -> None:
+        (saga,) = await discover(store, 1)
+        first = await store.acquire("watch")
+        house.clock.pass_s(-3600 * hours)
+        for _ in range(2):
+            with pytest.raises(LeaseLost) as told:
+                await other.acquire("watch")
+            assert (told.value.holder, told.value.expires_at_ms) == ("one", house.clock.now_ms + TTL_MS)
+        house.clock.pass_s(TTL_MS / 1000 - 0.001)
+        with pytest.raises(LeaseLost):
+            await other.acquire("watch")
+        house.clock.pass_s(0.001)
+        assert (await other.acquire("watch")).epoch == first.epoch + 1
+        assert await other.lease_sagas() == 1, "all that it held is free, not the one resource"
+        with pytest.raises(LeaseLost):
+            await store.step(saga, NOTED)
+
+    async def test_a_living_holder_keeps_its_lease_however_long_the_clock_was_set_back(
+        self, house: House, store: SqlStore, other: SqlStore
+    ) -> None:
+        first = await store.acquire("watch")
+        house.clock.pass_s(-3600)
+        for _ in range(12):
+            with pytest.raises(LeaseLost):
+                await other.acquire("watch")
+            house.clock.pass_s(TTL_MS / 3000)
+            assert await store.heartbeat() == []
+        assert (await store.acquire("watch")).epoch == first.epoch
+
+    async def test_a_holder_of_a_longer_term_is_not_taken_for_one_before_the_clock_was_set_back(
+        self, house: House, store: SqlStore
+    ) -> None:
+        await store.acquire("watch")
+        brief = SqlStore(house.url, owner="two", lease_ttl_s=5, busy_timeout_s=5, clock_ms=house.clock)
+        house.opened.append(brief)
+        await brief.open()
+        await brief.bind(GENESIS, CONTRACT)
+        for _ in range(5):
+            with pytest.raises(LeaseLost):
+                await brief.acquire("watch")
+            house.clock.pass_s(5)
+        assert await store.heartbeat() == []
+
     async def test_a_clock_set_forward_ends_leases_and_lets_one_in(
         self, house: House, store: SqlStore, other: SqlStore
     ) -> None:
@@ -182,6 +228,8 @@ class Histories:
     epoch: int = 1
     until: int = 0
     version: int = 1
+    beaten: int = 0
+    silent: dict[str, tuple[object, int]] = field(default_factory=dict)
 
     @property
     def now(self) -> int:
@@ -192,7 +240,12 @@ class Histories:
 
     async def lease(self, who: str) -> None:
         free = self.holder in (None, who) or self.until <= self.now
-        if not free:
+        if not free and self.until > self.now + TTL_MS:
+            free = await self.is_outlived(who)
+            if not free:
+                return
+        elif not free:
+            self.silent.pop(who, None)
             with pytest.raises(LeaseLost) as told:
                 await self.stores[who].acquire(f"saga/{self.saga_id}")
             assert (told.value.holder, told.value.expires_at_ms) == (self.holder, self.until)
@@ -201,7 +254,22 @@ class Histories:
         assert got.epoch == self.epoch + (0 if self.holds(who) else 1)
         self.until = max(self.until if self.holds(who) else 0, self.now + TTL_MS)
         assert got.expires_at_ms == self.until
-        self.holder, self.epoch = who, got.epoch
+        self.holder, self.epoch, self.beaten = who, got.epoch, self.now
+
+    async def is_outlived(self, who: str) -> bool:
+        """The clock was set back: the holder loses it after a term without a sign of life."""
+        sign = (self.holder, self.epoch, self.beaten)
+        seen, since = self.silent.get(who, (None, 0))
+        if seen != sign or self.now < since:
+            since = self.now
+            self.silent[who] = (sign, since)
+        if self.now - since >= TTL_MS:
+            self.holder, self.until = None, 0
+            return True
+        with pytest.raises(LeaseLost) as told:
+            await self.stores[who].acquire(f"saga/{self.saga_id}")
+        assert (told.value.holder, told.value.expires_at_ms) == (self.holder, since + TTL_MS)
+        return False
 
     async def edge(self, who: str, off_ms: int) -> None:
         """Somebody asks for it around the millisecond in which it runs out."""
@@ -215,7 +283,7 @@ class Histories:
     async def beat(self, who: str) -> None:
         told = await self.stores[who].heartbeat()
         if self.holds(who):
-            self.until = max(self.until, self.now + TTL_MS)
+            self.until, self.beaten = max(self.until, self.now + TTL_MS), self.now
             assert f"saga/{self.saga_id}" not in told
         elif self.holder == who:
             assert f"saga/{self.saga_id}" in told
@@ -235,6 +303,7 @@ class Histories:
         """An ordered stop, and a new start under the same name."""
         await self.stores[who].close()
         self.stores[who] = await self.house.open(who)
+        self.silent.pop(who, None)
         if self.holder == who:
             self.holder, self.until = None, 0
 

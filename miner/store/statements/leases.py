@@ -46,6 +46,7 @@ _TAKEN: dict[str, Any] = {
     "acquired_at_ms": case((_HELD, leases.c.acquired_at_ms), else_=NOW),
     "heartbeat_at_ms": NOW,
     "expires_at_ms": case((_HELD, _later(leases.c.expires_at_ms, _UNTIL)), else_=_UNTIL),
+    "ttl_ms": _TTL,
 }
 _FIRST: dict[str, Any] = {
     "owner": _OWNER,
@@ -53,6 +54,7 @@ _FIRST: dict[str, Any] = {
     "acquired_at_ms": NOW,
     "heartbeat_at_ms": NOW,
     "expires_at_ms": _UNTIL,
+    "ttl_ms": _TTL,
 }
 
 TAKE = (
@@ -85,16 +87,30 @@ TAKE_NEW_SAGAS = insert(leases).from_select(
         NOW,
         NOW,
         _UNTIL,
+        _TTL,
     ).where(sagas.c.id.in_(WORKED), ~exists().where(leases.c.saga_id == sagas.c.id)),
 )
 """`TAKE_NEW` for every saga to work on that never had a lease."""
 
 EXTEND = (
     update(leases)
-    .where(_HELD, leases.c.expires_at_ms < _UNTIL)
-    .values(heartbeat_at_ms=NOW, expires_at_ms=_UNTIL)
+    .where(_HELD)
+    .values(heartbeat_at_ms=NOW, expires_at_ms=_later(leases.c.expires_at_ms, _UNTIL), ttl_ms=_TTL)
 )
-"""Extend what is held and would end sooner."""
+"""Extend what is held, where it would end sooner; and show a sign of life, wherever the clock was set."""
+
+TOO_LATE = select(
+    leases.c.owner, leases.c.epoch, leases.c.heartbeat_at_ms, leases.c.ttl_ms, NOW.label("now_ms")
+).where(
+    leases.c.resource == text("resource"),
+    leases.c.owner.is_not(None),
+    leases.c.ttl_ms > NO,
+    leases.c.expires_at_ms > NOW + leases.c.ttl_ms,
+)
+"""A lease that ends later than one term from now: the clock was set back since it was given."""
+
+END = update(leases).where(leases.c.owner == _OWNER, leases.c.expires_at_ms > NOW).values(expires_at_ms=NOW)
+"""End whatever an owner holds."""
 
 OWN = select(leases.c.resource, leases.c.saga_id, (leases.c.expires_at_ms > NOW).label("held")).where(
     leases.c.owner == _OWNER
