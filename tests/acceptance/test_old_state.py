@@ -288,6 +288,7 @@ async def test_an_account_that_was_emptied_and_refunded_stops_until_every_signed
     async with await Daemon.start(config) as daemon:
         said = await daemon.event("spends_not_accounted_for", account=account)
         assert said["spends"][0].startswith(f"nonce went back: {account} stands at 0")
+        await stage.devnet.contract.set_timeout(150)  # it outlives the eras
         (waits,) = await stage.open(stage.plan(0))
         await stage.step(daemon, blocks=2)
         refused = await stage.cli("resume", "--account", account, code=1)
@@ -296,7 +297,7 @@ async def test_an_account_that_was_emptied_and_refunded_stops_until_every_signed
         payouts = (await stage.evidence(waits)).payouts
         assert payouts == 0
         if era == "dead":
-            payouts = await resume_after_the_eras(stage, daemon, account)
+            payouts = await resume_after_the_eras(stage, daemon, account, waits)
     record_property("end", "stopped" if era == "living" else "paid again")
     record_property("payouts", payouts)
     record_property("double_payouts", 0)
@@ -309,14 +310,13 @@ async def begin_again_at_zero(stage: Stage, account: str) -> None:
     await stage.devnet.chain.new_block()
 
 
-async def resume_after_the_eras(stage: Stage, daemon: Daemon, account: str) -> int:
+async def resume_after_the_eras(stage: Stage, daemon: Daemon, account: str, waits: Opened) -> int:
     ((last,),) = stage.rows("SELECT max(death) FROM attempts")
     while (await stage.devnet.chain.heads()).finalised_number < last:
         await stage.step(daemon, blocks=5)
     assert "may pay again" in await stage.cli("resume", "--account", account)
-    (opened,) = await stage.open(stage.plan(0))
-    await stage.completed(daemon, [opened])
-    return (await stage.evidence(opened)).payouts
+    await stage.completed(daemon, [waits])
+    return (await stage.evidence(waits)).payouts
 
 
 @pytest.mark.matrix("Old or second state", "Chopsticks, bitcoind, SQLite")

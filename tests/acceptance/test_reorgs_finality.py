@@ -198,7 +198,7 @@ async def test_a_gap_over_replaced_blocks_is_a_finality_violation(play: Play) ->
     daemon = await play.start_unready()
     await daemon.event("finality_violated")
     await chain.set_pruning(None)
-    await daemon.ready()
+    await daemon.event("ready_again")
     assert play.stage.rows("SELECT count(*) FROM paused WHERE what = 'all'") == [(1,)]
     opened = await play.open()
     await play.step(3)
