@@ -61,6 +61,10 @@ class Outside:
         await self.node.close()
 
 
+WITNESS = "newest-signed"
+"""File in the state folder that remembers what a PostgreSQL server has committed."""
+
+
 def make_store(settings: Settings) -> SqlStore:
     """The store, not yet open."""
     wanted = settings.store
@@ -70,6 +74,7 @@ def make_store(settings: Settings) -> SqlStore:
         lease_ttl_s=wanted.lease_ttl_s,
         busy_timeout_s=wanted.busy_timeout_s,
         password=None if secret is None else secret.read,
+        witness=wanted.path / WITNESS,
     )
     return crash.asked_for(settings).around(store, "store")
 

@@ -23,18 +23,25 @@ SERVER, DOUBT = "server", "doubt"
 ACTOR = "store"
 
 
-def compare(conn: Connection, found: Standing, where: str) -> str | None:
-    """At the opening: keep the server's standing; a doubt where it is not the one that was kept.
+def compare(conn: Connection, found: Standing, where: str, signed: str = "") -> str | None:
+    """At the opening: keep the server's standing; a doubt where it is not the one that was kept, or has less.
+
+    Args:
+        conn: Within a transaction that writes.
+        found: The standing now.
+        where: Server and database, for the words.
+        signed: The newest attempt that a witness knows to have been committed; empty: it knows of none.
 
     Returns:
         What changed, in words; None where nothing did.
     """
     before = named(conn, SERVER)
-    if before in (None, str(found)):
+    lost = is_missing(conn, signed)
+    if before in (None, str(found)) and not lost:
         name(conn, SERVER, str(found))
         return None
     _note(conn, found, doubted=True)
-    return words(where, before, found, lost=False)
+    return words(where, before or found, found, lost)
 
 
 def words(where: str, before: object, found: Standing, lost: bool) -> str:

@@ -24,6 +24,7 @@ from miner.store.dialect import SIGNED
 from miner.store.opening import ensure_schema, has_store
 from miner.store.postgresql import LOCKS, Place
 from miner.store.standing import Standing, begin_reading, begin_writing, check, standing
+from miner.store.witness import Witness
 from miner.store.worker import Survey, Worker
 
 T = TypeVar("T")
@@ -39,13 +40,21 @@ class Server(Worker):
         place: Where it is.
         busy_timeout_s: How long a transaction waits for another process's.
         password: Asked for anew at each connection.
+        witness: Remembers across restarts what was committed here.
     """
 
-    def __init__(self, place: Place, busy_timeout_s: float, password: Callable[[], str] | None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        busy_timeout_s: float,
+        password: Callable[[], str] | None,
+        witness: Witness | None = None,
+    ) -> None:
         super().__init__()
         self.place = place
         self.busy_timeout_s = busy_timeout_s
         self.password = password
+        self.witness = witness or Witness(None)
         self._engine: Engine = postgresql.engine(place, busy_timeout_s, password)
         self._answer_s = postgresql.statement_s(busy_timeout_s) + busy_timeout_s
         self._conn: Connection | None = None
@@ -128,7 +137,10 @@ class Server(Worker):
                 with conn.begin():
                     self._standing = begin_writing(conn)
                     ensure_schema(conn, self.where)
-                    self.told = doubts.compare(conn, self._standing, self.where)
+                    self.told = doubts.compare(conn, self._standing, self.where, self.witness.told())
+                    latest = doubts.newest(conn)
+                if self.told is not None:
+                    self.witness.write(latest)
             except BaseException:
                 self._drop()
                 raise
@@ -176,8 +188,13 @@ class Server(Worker):
         except BaseException:
             self._drop()  # not known to be committed
             raise
-        self.newest = conn.info.pop(SIGNED, self.newest)
+        self._remember(conn.info.pop(SIGNED, None))
         return done
+
+    def _remember(self, signed: str | None) -> None:
+        if signed is not None:
+            self.newest = signed
+            self.witness.write(signed)
 
     def _begin(self, conn: Connection, writes: bool) -> None:
         if not writes:
@@ -233,6 +250,8 @@ class Server(Worker):
                 with conn.begin():
                     self._standing = begin_writing(conn)
                     self.newest = doubts.settle(conn, self._standing, self.newest)
+                    latest = doubts.newest(conn)
+                self.witness.write(latest)
             except BaseException:
                 self._drop()
                 raise

@@ -73,6 +73,7 @@ class SqlStore:
         busy_timeout_s: How long a transaction waits for another process's.
         clock_ms: What SQLite takes for the time, ms since 1970 UTC; a server has its own clock.
         password: The server's, asked for anew at each connection.
+        witness: A file in which what a server has committed is remembered beside it; None remembers nothing.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class SqlStore:
         busy_timeout_s: float = 5.0,
         clock_ms: Callable[[], int] = system_clock_ms,
         password: Callable[[], str] | None = None,
+        witness: Path | None = None,
     ) -> None:
         self.owner = owner or secrets.token_hex(8)
         self._owner = Owner(self.owner, round(lease_ttl_s * 1000))
@@ -95,8 +97,9 @@ class SqlStore:
             from miner.store.listening import Listener
             from miner.store.postgresql import place_of
             from miner.store.server import Server
+            from miner.store.witness import Witness
 
-            server = Server(place_of(str(url)), busy_timeout_s, password)
+            server = Server(place_of(str(url)), busy_timeout_s, password, Witness(witness))
             self._db, self._news = server, Listener(server, self.owner)
         else:
             self.path = path_of(url)

@@ -42,8 +42,8 @@ class Pair:
         one, two = self.primary, self.standby
         return f"postgresql://postgres@127.0.0.1:{one.port},127.0.0.1:{two.port}/postgres"
 
-    async def open(self, owner: str = "one") -> SqlStore:
-        store = SqlStore(self.url, owner=owner, lease_ttl_s=30, busy_timeout_s=2)
+    async def open(self, owner: str = "one", witness: Path | None = None) -> SqlStore:
+        store = SqlStore(self.url, owner=owner, lease_ttl_s=30, busy_timeout_s=2, witness=witness)
         self.stores.append(store)
         await store.open()
         await store.bind(GENESIS, CONTRACT)
@@ -169,6 +169,50 @@ class TestFailOver:
         record_property("lost_lanes_doubted", True)
 
 
+def put_back(primary: Server, snapshot: Path) -> None:
+    """The server's files as they were."""
+    for name in ("base", "global", "pg_wal", "pg_xact"):
+        shutil.rmtree(primary.data / name)
+        shutil.copytree(snapshot / name, primary.data / name)
+    primary.own()
+
+
+async def test_a_server_that_was_put_back_while_no_daemon_ran_is_found_by_the_witness(
+    pair: Pair, room: Path, tmp_path: Path
+) -> None:
+    primary, file = pair.primary, tmp_path / "newest-signed"
+    pair.standby.stop()
+    store = await pair.open(witness=file)
+    saga = await reserved(store, 1)
+    primary.stop()
+    shutil.copytree(primary.data, room / "snapshot")
+    primary.start()
+    with suppress(StoreUnavailable):
+        await store.now_ms()
+    saga = await store.step(saga, Step(event=Event.PAYOUT_SIGNED, claim=payout_claim()))
+    assert saga.payout is not None
+    assert file.read_text() == saga.payout.latest.tx.txid
+    await store.close()
+    again = await pair.open(witness=file)
+    assert await again.what_changed() is None
+    await again.close()
+    primary.stop()
+    put_back(primary, room / "snapshot")
+    primary.start()
+    blind = await pair.open(witness=None)
+    assert await blind.what_changed() is None
+    await blind.close()
+    found = await pair.open(witness=file)
+    told = await found.what_changed()
+    assert told is not None
+    assert told.endswith("lacks a signed transaction that it had committed")
+    assert await found.doubted_until(64) == 64
+    await found.close()
+    later = await pair.open(witness=file)
+    assert await later.what_changed() is None, "told once"
+    assert await later.doubted_until(99) == 64, "and doubted until then"
+
+
 async def test_a_server_that_was_put_back_on_the_same_timeline_is_found(pair: Pair, room: Path) -> None:
     """A snapshot of the server's files: same identifier, same timeline, and a signed transaction less."""
     primary = pair.primary
@@ -182,10 +226,7 @@ async def test_a_server_that_was_put_back_on_the_same_timeline_is_found(pair: Pa
         await store.now_ms()
     await store.step(saga, Step(event=Event.PAYOUT_SIGNED, claim=payout_claim()))
     primary.stop()
-    for name in ("base", "global", "pg_wal", "pg_xact"):
-        shutil.rmtree(primary.data / name)
-        shutil.copytree(room / "snapshot" / name, primary.data / name)
-    primary.own()
+    put_back(primary, room / "snapshot")
     primary.start()
     with pytest.raises(StoreUnavailable):
         await store.now_ms()
