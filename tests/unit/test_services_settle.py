@@ -866,7 +866,7 @@ class TestIsolation:
         await world.round()
         world.stage.tamper(swap_id, user_dest_address=tao_address("thief"))
         await world.store.set_paused("all", False, "operator")
-        await world.block()
+        await world.block(2)
         saga = await world.saga(swap_id)
         assert (saga.state, saga.reason) == (State.HELD, "invariant_broken")
         assert world.stage.tao.submitted == []
