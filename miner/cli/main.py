@@ -19,6 +19,7 @@ from miner.cli.quote import quote
 from miner.cli.rebuild import rebuild
 from miner.cli.recovery import recovery
 from miner.cli.render import say
+from miner.cli.service import service
 from miner.cli.store import store
 from miner.cli.wallet import wallet
 from miner.errors import MinerError
@@ -70,6 +71,7 @@ app.command()(recover.mark)
 app.command()(rebuild)
 app.add_typer(recovery, name="recovery")
 app.add_typer(store, name="store")
+app.add_typer(service, name="service")
 
 
 @app.command()

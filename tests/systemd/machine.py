@@ -36,7 +36,7 @@ mkdir -p /etc/swap-miner
 mount --bind "$FOLDER/etc" /etc/swap-miner
 mount --bind "$PROGRAM" /opt/swap-miner
 mount --make-rshared /
-export container=unshare SYSTEMD_UNIT_PATH="$FOLDER/units:/run/systemd/system"
+export container=unshare SYSTEMD_UNIT_PATH="/etc/systemd/system:$FOLDER/units:/run/systemd/system"
 exec "$SYSTEMD" --system --unit=multi-user.target --log-target=console --log-level=info --show-status=no
 """
 INSTALLED = "/opt/swap-miner"

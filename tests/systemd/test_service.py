@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -157,6 +159,38 @@ async def test_wrong_settings_end_it_for_good_with_their_exit_code(stage: Stage,
         await service.machine.ctl("start", service.name, check=False)
         assert await service.show("ExecMainStatus") == "2"
         assert (await service.show("ActiveState"), await service.show("NRestarts")) == ("failed", "0")
+
+
+async def test_what_install_writes_runs_and_uninstall_leaves_settings_and_state(
+    stage: Stage, program: Path
+) -> None:
+    """As an operator does it: install, edit, start; later uninstall."""
+    machine = Machine(stage.folder, program)
+    command = "/opt/swap-miner/bin/swap-miner"
+    async with machine, installed(stage, machine, miners=[0, 1]) as service:
+        (stage.folder / "etc" / "config.toml").rename(stage.folder / "mine.toml")
+        told = await machine.run(command, "service", "install")
+        assert "Nothing was changed" in told
+        assert await machine.run("ls", "/etc/swap-miner") == "bitcoin-rpc\nswap_manager.json"
+
+        await machine.run(command, "service", "install", "--yes")
+        assert "[contract]" in (stage.folder / "etc" / "config.toml").read_text()
+        shutil.copy(stage.folder / "mine.toml", stage.folder / "etc" / "config.toml")
+        drop_in = stage.folder / "units" / f"{UNIT}.d"
+        drop_in.mkdir()
+        (drop_in / "machine.conf").write_text(f"[Service]\n{on_this_machine(stage.folder)}\n")
+        await machine.ctl("daemon-reload")
+        await machine.ctl("enable", "--now", "swap-miner")
+        opened = await stage.open(stage.plan(0))
+        await stage.completed(service.daemon, opened)
+
+        again = await machine.run(command, "service", "install", "--yes", "--json")
+        assert {step["act"] for step in json.loads(again)["steps"]} == {"keep", "run"}
+        await machine.run(command, "service", "uninstall", "--yes")
+        assert await machine.ctl("is-active", UNIT, check=False) == "inactive"
+        assert "swap-miner" not in await machine.run("find", "/etc/systemd/system")
+        assert "swap-miner.sqlite" in await machine.run("ls", "/var/lib/swap-miner/")
+        assert (stage.folder / "etc" / "config.toml").exists()
 
 
 async def test_two_instances_serve_miners_of_their_own(stage: Stage, program: Path) -> None:
