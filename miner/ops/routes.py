@@ -51,7 +51,7 @@ class Route:
 
 
 async def openapi(_desk: OpsDesk, _call: Call) -> web.Response:
-    """This document."""
+    """The OpenAPI document of everything that is served here."""
     from miner.ops.openapi import document
 
     return told(document(ROUTES))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from miner.amounts import Chain
 from miner.model import Came
@@ -21,14 +21,23 @@ _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 def _digits(value: object) -> object:
+    """A query's number: digits alone, not whatever else reads as one."""
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise ValueError("write it in decimal digits")
     return value
 
 
-Number = Annotated[int, BeforeValidator(_digits)]
-Id = Annotated[Number, Field(ge=0, le=MAX_ID)]
+def _whole(value: object) -> object:
+    """A body's number: JSON Schema takes 60.0 for an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_digits)]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Reason = Annotated[
+    str,
+    Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"),
+]
 Actor = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z0-9_.@-]*$", description="Who decides")]
 TxId = Annotated[
     str, Field(pattern=r"^(0x)?[0-9a-fA-F]{64}$", description="Id of the transaction that paid the user")
@@ -58,7 +67,9 @@ class SwapsQuery(Said):
     miner: str | None = Field(
         None, max_length=64, pattern=r"^[A-Za-z0-9]+$", description="Only this hotkey's"
     )
-    limit: Annotated[Number, Field(ge=1, le=500)] = Field(50, description="At most so many")
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] = Field(
+        50, description="At most so many"
+    )
     before: Id | None = Field(None, description="Only ids below this: the last page's `next_before`")
 
 
@@ -66,7 +77,9 @@ class JournalQuery(Said):
     """Which part of a journal."""
 
     after: Id = Field(0, description="Only entries after this `seq`: the last page's `next_after`")
-    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(200, description="At most so many")
+    limit: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits)] = Field(
+        200, description="At most so many"
+    )
 
 
 class FeedQuery(Said):
@@ -94,24 +107,22 @@ class Retry(Asking):
     """Try now what waits."""
 
     dry_run: bool = Field(True, description="Only say what would be done")
-    reason: Text = Field("", description="Why, for the journal; needed where it is no dry run")
-    wait_s: Annotated[int, Field(ge=1, le=600)] = Field(60, description="How long the daemon has to answer")
+    reason: Text = Field("", description="Why, for the journal")
+    wait_s: Annotated[int, Field(ge=1, le=600), BeforeValidator(_whole)] = Field(
+        60, description="How long the daemon has to answer"
+    )
 
 
 class Quarantine(Retry):
     """Close a held swap for good."""
 
-    @model_validator(mode="after")
-    def _says_why(self) -> Quarantine:
-        if not self.dry_run and not self.reason.strip():
-            raise ValueError("say why, in `reason`: it is no dry run")
-        return self
+    reason: Reason = Field(description="Why, for the journal")
 
 
 class Release(Quarantine):
     """Give back what is set aside."""
 
-    hold_s: Annotated[int, Field(ge=0, le=86_400)] = Field(
+    hold_s: Annotated[int, Field(ge=0, le=86_400), BeforeValidator(_whole)] = Field(
         600, description="Seconds for which it is not set aside again"
     )
 
@@ -120,7 +131,9 @@ class OnTransaction(Quarantine):
     """Credit, or mark with, a transaction."""
 
     txid: TxId
-    block: Annotated[int, Field(ge=0, le=MAX_ID)] = Field(0, description="Its block, where it is known")
+    block: Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_whole)] = Field(
+        0, description="Its block, where it is known"
+    )
 
 
 class Pause(Asking):

@@ -279,7 +279,7 @@ async def test_a_request_is_a_dry_run_unless_it_says_otherwise(served: Served) -
     assert (found["outcome"], found["dry_run"]) == ("would", True)
     (asked,) = served.hands.asked
     assert (asked.verb, asked.swap_id, asked.hold_s, asked.actor) == ("release", 2, 60, "operator:alice")
-    refused = await post(served, "/swaps/1/quarantine", 409)
+    refused = await post(served, "/swaps/1/quarantine", 409, reason="closed")
     assert (refused["outcome"], refused["at_stake"], refused["next"]) == ("refused", "1 TAO", "x")
     await post(served, "/swaps/99/retry", 404)
 
@@ -315,10 +315,11 @@ async def test_what_nobody_takes_is_withdrawn(served: Served) -> None:
     ("path", "body"),
     [
         ("/swaps/2/release", {"dry_run": False}),
-        ("/swaps/2/release", {"hold_s": "60"}),
-        ("/swaps/2/release", {"hold_s": -1}),
-        ("/swaps/2/mark", {}),
-        ("/swaps/2/mark", {"txid": "5f"}),
+        ("/swaps/2/release", {"reason": " "}),
+        ("/swaps/2/release", {"reason": "x", "hold_s": "60"}),
+        ("/swaps/2/release", {"reason": "x", "hold_s": -1}),
+        ("/swaps/2/mark", {"reason": "x"}),
+        ("/swaps/2/mark", {"reason": "x", "txid": "5f"}),
         ("/swaps/2/retry", {"wait_s": 601}),
         ("/swaps/2/retry", {"forever": True}),
         ("/swaps/2/retry", {"actor": "a\nb"}),
@@ -395,7 +396,8 @@ async def test_signed_bytes_never_leave(served: Served) -> None:
             path = route.path.replace("{swap_id}", swap_id)
             if route.media == "text/event-stream":
                 continue
-            body = {"txid": "ab" * 32} if path.endswith(("mark", "payout")) else {}
+            body: dict[str, Any] = {"txid": "ab" * 32} if path.endswith(("mark", "payout")) else {}
+            body |= {"reason": "why"} if route.patient else {}
             body |= {"config": GOOD} if path.endswith("validate") else {}
             how: dict[str, Any] = {"json": body} if route.method == "POST" else {}
             said.append((await served.get(path, OPERATE, method=route.method, **how))[2])
