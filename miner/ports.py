@@ -40,6 +40,7 @@ from miner.model import (
     PayoutOrder,
     Pending,
     PendingRecovery,
+    RecoveryEntry,
     Replacement,
     Saga,
     Sighting,
@@ -812,8 +813,14 @@ class Store(Protocol):
         """Swaps that were paid and ended uncredited, of which the recovery log was told nothing."""
 
     @acts
-    async def reopen(self, lane: Lane) -> bool:
-        """A landed lane whose block is canonical no more is open again, and looked at; whether it is."""
+    async def reopen(self, lane: Lane, state: State, why: RecoveryEntry) -> bool:
+        """A landed lane whose block is canonical no more is open again, and looked at; whether it is.
+
+        Args:
+            lane: Which.
+            state: Of its saga, for the entry.
+            why: For the recovery log, written with it: nobody finds out later that the lane had landed.
+        """
 
 
 class RecoveryLog(Protocol):

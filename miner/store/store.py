@@ -27,6 +27,7 @@ from miner.model import (
     OperatorRequest,
     Outcome,
     PendingRecovery,
+    RecoveryEntry,
     Saga,
     Sighting,
     Step,
@@ -451,6 +452,6 @@ class SqlStore:
         """See `Store.untold`."""
         return await self._db.read(upkeep.untold)
 
-    async def reopen(self, lane: Lane) -> bool:
+    async def reopen(self, lane: Lane, state: State, why: RecoveryEntry) -> bool:
         """See `Store.reopen`."""
-        return await self._db.write(upkeep.reopen, lane)
+        return await self._db.write(upkeep.reopen, lane, state, why)

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, Row
 
 from miner.errors import InvariantBroken
-from miner.model import Audit, Difference, Lane, Lease
+from miner.model import Audit, Difference, Lane, Lease, RecoveryEntry
 from miner.saga import Event, State
 from miner.store import chain, journal, operator, rows
 from miner.store.leases import Owner
@@ -114,9 +114,10 @@ def untold(conn: Connection) -> list[int]:
     return list(conn.execute(sql.UNTOLD).scalars())
 
 
-def reopen(conn: Connection, lane: Lane) -> bool:
+def reopen(conn: Connection, lane: Lane, state: State, why: RecoveryEntry) -> bool:
     """See `Store.reopen`."""
     if conn.execute(sql.REOPEN, {"p_lane": lane.id}).first() is None:
         return False
     conn.execute(sql.SET_ASIDE_AGAIN)
+    operator.recover(conn, lane.saga_id, state, why)
     return True

@@ -53,10 +53,10 @@ class CanonicalSweep:
             f"where they are ours; look at `swap-miner show {saga.key.swap_id}`",
             {"payout_txid": lane.txid, "block": lane.block.height if lane.block else None},
         )
-        if not await self._desk.store.reopen(lane):
+        if not await self._desk.store.reopen(lane, saga.state, why):
             return int(await hold(self._desk, saga, why))
         log.critical(CAUSE, swap_id=saga.key.swap_id, txid=lane.txid, remedy=why.what_to_do)
-        note = Step(event=Event.NOTED, payload={SWEPT: CAUSE, "txid": lane.txid}, recovery=why)
+        note = Step(event=Event.NOTED, payload={SWEPT: CAUSE, "txid": lane.txid})
         await step_or_lose(self._desk, saga, note)
         return 1
 

@@ -25,6 +25,7 @@ from miner.model import (
     Ingest,
     LaneState,
     Observation,
+    RecoveryEntry,
     Saga,
     SagaPatch,
     SightingKind,
@@ -40,6 +41,7 @@ from tests.conformance.store_fixtures import House
 
 house, store = store_fixtures.house, store_fixtures.store
 SWAPS = (1, 2, 3)
+GONE = RecoveryEntry("landed_payout_is_gone", "look")
 MAKES: dict[Event, Callable[[Saga], Step]] = {
     Event.SOURCE_VERIFIED: lambda saga: Step(
         event=Event.SOURCE_VERIFIED,
@@ -300,17 +302,19 @@ async def test_of_many_a_part_is_looked_at_and_ended_ones_when_asked(store: SqlS
 async def test_a_lane_that_is_open_again_has_its_money_set_aside_again(store: SqlStore) -> None:
     saga = await build.paid(store, 1)
     assert await store.reserved(build.TAO, build.PAYER) == 0
-    assert await store.reopen(build.payout_of(saga))
+    assert await store.reopen(build.payout_of(saga), saga.state, GONE)
+    assert [each.entry for each in await store.pending_recovery()] == [GONE], "told in the same transaction"
     assert await store.unreserved() == []
     assert await store.reserved(build.TAO, build.PAYER) > build.AMOUNT
     assert not (await build.get(store, 1)).payout.state.closed  # type: ignore[union-attr]
-    assert not await store.reopen(build.payout_of(saga)), "it is open already"
+    assert not await store.reopen(build.payout_of(saga), saga.state, GONE), "it is open already"
 
 
 async def test_a_lane_stays_closed_where_another_took_its_place(store: SqlStore) -> None:
     saga = await build.signed(store, 1)
     lane = build.payout_of(saga)
-    assert not await store.reopen(lane)
+    assert not await store.reopen(lane, saga.state, GONE)
+    assert await store.pending_recovery() == []
     assert saga.state is State.SIGNED
     assert Head(1, "x") != lane.block
 
