@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from tests.acceptance.crashes.matrix import CROWD, MINERS, MUCH
 from tests.acceptance.harness import USERS, Stage
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
 
-MINERS = 16
-
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stage_session() -> AsyncIterator[Devnet]:
-    """One devnet with sixteen miners and a single validator, which is quicker than three."""
-    async with await Devnet.start(miners=MINERS, validators=1, users=USERS) as world:
+async def stage_session(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
+    """One devnet with sixteen miners, more for a whole matrix; a single validator is quicker than three."""
+    crashes = sum("case" in getattr(item, "fixturenames", ()) for item in request.session.items)
+    miners = CROWD if crashes > MUCH else MINERS
+    async with await Devnet.start(miners=miners, validators=1, users=USERS) as world:
         yield world
 
 

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from miner.app.crash import VARIABLE
 from tests.acceptance.crashes.life import Life
-from tests.acceptance.crashes.matrix import MINERS, Case, cases, in_make_test
+from tests.acceptance.crashes.matrix import Case, cases, cases_on_a_server, in_make_test, troupe_of
 from tests.acceptance.crashes.troupe import Troupe
 from tests.acceptance.crashes.verdict import Outcome, judge
 from tests.acceptance.daemon import Daemon
@@ -21,6 +21,7 @@ from tests.acceptance.harness import ROOT, Stage
 from tests.acceptance.nursery import Nursery
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
+from tests.postgres.house import real_schema, the_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -44,7 +45,7 @@ class Plays:
         if case not in self._outcomes:
             left = [case, *(each for each in self._wanted if each not in self._outcomes and each != case)]
             alike = [each for each in left if case.together(each)]
-            await self._play(alike[: MINERS // case.swaps])
+            await self._play(troupe_of(alike, len(self._devnet.miners)))
         return self._outcomes[case]
 
     def _new_folder(self) -> Path:
@@ -58,7 +59,7 @@ class Plays:
         miners = itertools.count()
         lives = {
             case: Life(
-                Stage(self._devnet, self._new_folder(), auditor),
+                Stage(self._devnet, self._new_folder(), auditor, _server() if case.server else None),
                 self._nursery,
                 [next(miners) for _ in range(case.swaps)],
                 case.deaths,
@@ -73,6 +74,17 @@ class Plays:
             await troupe.close()
         for case, life in lives.items():
             self._outcomes[case] = await judge(life, case.play.end)
+
+
+def _marks(case: Case) -> list[pytest.MarkDecorator]:
+    ran_on = "Chopsticks, bitcoind, PostgreSQL" if case.server else "Chopsticks, bitcoind"
+    row = pytest.mark.matrix("Crash points", ran_on)
+    return [row] if in_make_test(case) else [row, pytest.mark.proof]
+
+
+def _server() -> str:
+    """An empty database of a store."""
+    return real_schema(the_server(), port=the_server().port)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -93,13 +105,9 @@ async def plays(stage_session: Devnet, request: pytest.FixtureRequest) -> AsyncI
 
 
 @pytest.mark.timeout(PLAY_S)
-@pytest.mark.matrix("Crash points", "Chopsticks, bitcoind")
 @pytest.mark.parametrize(
     "case",
-    [
-        pytest.param(case, id=case.id, marks=() if in_make_test(case) else (pytest.mark.proof,))
-        for case in cases()
-    ],
+    [pytest.param(case, id=case.id, marks=_marks(case)) for case in (*cases(), *cases_on_a_server())],
 )
 async def test_a_daemon_that_died_there_pays_once_and_comes_to_the_right_end(
     case: Case, plays: Plays, record_property: Callable[[str, object], None]

@@ -13,9 +13,11 @@ import { startGenesis } from './launcher/genesis.mjs'
 import { makeHandlers } from './launcher/handlers.mjs'
 import { Pool } from './launcher/pool.mjs'
 import { serve } from './launcher/server.mjs'
+import { shareExecutors } from './launcher/workers.mjs'
 
 const config = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 
+await shareExecutors()
 const { chain: blockchain, clock } = await startGenesis(config)
 const pool = new Pool(blockchain)
 const finality = new Finality(blockchain, pool, config.finalityLag ?? 0)

@@ -20,7 +20,7 @@ from miner.config import Settings
 from miner.errors import ConfigError
 from miner.model import Claim, LanePurpose, SignedTx
 from miner.saga import TABLE
-from tests.acceptance.crashes.matrix import UNREACHED, cases, in_make_test
+from tests.acceptance.crashes.matrix import UNREACHED, cases, cases_on_a_server, in_make_test
 
 PORTS = [
     each
@@ -98,7 +98,7 @@ def test_each_boundary_dies_before_and_after_first_and_again_alone_and_not() -> 
 
 
 def test_the_ids_of_cases_are_unique_and_make_test_has_its_share() -> None:
-    every = list(cases())
+    every = [*cases(), *cases_on_a_server()]
     assert len({case.id for case in every}) == len(every)
     assert {case.rail for case in every if in_make_test(case)} == {case.rail for case in every}
 

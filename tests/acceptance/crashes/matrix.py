@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
 
-from tests.acceptance.crashes.scenarios import RAIL, SCENARIOS, Scenario
+from tests.acceptance.crashes.scenarios import BOTH, RAIL, SCENARIOS, Scenario
 from tests.devnet.terms import ChainName
 
 FIRST, RETRY = "first", "retry"
 ONE, SEVERAL = 1, 3
-MINERS = 12
-"""Miners of the devnet, which a troupe shares out."""
+MINERS, CROWD = 16, 48
+"""Miners of the devnet, which a troupe shares out: usually, and where there is much to play."""
+MUCH = 50
+"""Cases."""
+MOST_LIVES, MOST_ON_A_SERVER = 24, 12
+"""Processes at once; on a PostgreSQL server, each has connections there."""
 
 PER_SWAP = ("store.step:", "store.sight:", "tao.", "btc.", "contract.", "recovery.", "store.recovery_written")
 """Boundaries that each swap comes to: with several, it is at the second time that the process dies there."""
@@ -37,6 +41,7 @@ class Case:
         attempt: `first`: the process dies at the point. `retry`: the first attempt dies before the boundary,
             and the process that tries again dies at the point.
         swaps: How many swaps the daemon has in flight.
+        server: Whether the store is on a PostgreSQL server.
     """
 
     scenario: str
@@ -45,13 +50,15 @@ class Case:
     boundary: str
     attempt: str
     swaps: int
+    server: bool = False
 
     @property
     def id(self) -> str:
         """As it is called in tests and tables."""
         several = "one" if self.swaps == ONE else "several"
         where = f"{self.when}:{self.boundary}"
-        return f"{where}-{self.rail.upper()}-{self.attempt}-{several}-{self.scenario}"
+        store = "-PostgreSQL" if self.server else ""
+        return f"{where}-{self.rail.upper()}-{self.attempt}-{several}-{self.scenario}{store}"
 
     @property
     def play(self) -> Scenario:
@@ -69,8 +76,15 @@ class Case:
 
     def together(self, other: Case) -> bool:
         """Whether both can be played by one troupe."""
-        mine, theirs = (self.scenario, self.rail, self.swaps), (other.scenario, other.rail, other.swaps)
+        mine, theirs = (self.scenario, self.rail, self.server), (other.scenario, other.rail, other.server)
         return mine == theirs
+
+
+def troupe_of(alike: Sequence[Case], miners: int) -> list[Case]:
+    """As many of these cases, from the first on, as there are miners and room for."""
+    needed = accumulate(case.swaps for case in alike)
+    most = MOST_ON_A_SERVER if alike[0].server else MOST_LIVES
+    return [case for case, count in zip(alike, needed, strict=True) if count <= miners][:most]
 
 
 def cases() -> Iterator[Case]:
@@ -80,6 +94,24 @@ def cases() -> Iterator[Case]:
             whole = product(scenario.on(rail), ("before", "after"), (FIRST, RETRY), (ONE, SEVERAL))
             for boundary, when, attempt, swaps in whole:
                 yield Case(name, rail, when, boundary, attempt, swaps)
+
+
+ON_A_SERVER = (
+    "store.acquire", "store.heartbeat",
+    "store.step:SOURCE_VERIFIED", "store.step:INVENTORY_RESERVED", "store.step:PAYOUT_SIGNED",
+    "store.step:PAYOUT_INCLUDED", "store.step:MARK_SIGNED", "store.step:MARK_FULFILLED",
+    "store.step:SWAP_COMPLETED",
+    f"{RAIL}.prepare", f"{RAIL}.broadcast:payment", "contract.prepare_mark", "contract.broadcast:mark",
+)  # fmt: skip
+"""Boundaries that are also played with the store on PostgreSQL: first with one swap, again with several."""
+
+
+def cases_on_a_server() -> Iterator[Case]:
+    """The part of the matrix that is played with the store on PostgreSQL as well."""
+    for rail, name, when in product(BOTH, ON_A_SERVER, ("before", "after")):
+        boundary = name.replace(RAIL, rail.value)
+        yield Case("paid", rail, when, boundary, FIRST, ONE, server=True)
+        yield Case("paid", rail, when, boundary, RETRY, SEVERAL, server=True)
 
 
 MAKE_TEST = {
@@ -96,6 +128,8 @@ MAKE_TEST = {
 
 def in_make_test(case: Case) -> bool:
     """Whether a case is of the subset that `make test` runs."""
+    if case.server:
+        return False
     return case.boundary in MAKE_TEST.get((case.scenario, case.rail, case.attempt, case.swaps), ())
 
 
@@ -103,12 +137,5 @@ UNREACHED = {
     "affairs.prepare_affair": "by an operator's request, which is given again: nothing is stored yet",
     "affairs.sign": "as affairs.prepare_affair: bytes and lane are stored together, or not at all",
     "btc.resign": "Bitcoin's bytes never expire, so nobody asks for them anew",
-    "store.step:QUARANTINED": "by an operator's command alone, which writes this one step: see store.answer",
-    "store.withdraw": "by a command that nobody answered in time; a request that stays ends by itself",
-    "store.log_operator": "a note by an operator's command, which is given again",
-    "store.reproject": "only where row and journal differ, which no crash brings about",
-    "store.reopen": "only where a finalised payout is gone, which no crash brings about",
-    "store.begin_doubt": "by `swap-miner rebuild` into an empty store, which is begun again",
-    "store.dispel_doubt": "after `swap-miner rebuild`; at each look until it is written",
 }
 """Boundaries that no scenario comes to, and why."""

@@ -20,8 +20,8 @@ SHORT_BLOCKS = 24
 TWO_ERAS_BLOCKS = 30
 """A swap's time in which a payout of one era of 16 blocks dies, and another can be marked and confirmed."""
 LONGEST_ERA = 64
-LOOKS = 6
-"""Rounds in which a daemon that believes a tip for a second has looked again."""
+LOOKS = 12
+"""Rounds in which a daemon that believes a tip for a second has looked again, dead in between or not."""
 SWEEP_OFTEN = ("sweep_interval_blocks = 25\n", "sweep_interval_blocks = 2\n")
 MARK_FULFILLED = "2dbeeb8d"
 """The message's selector, as it stands in a dry run's parameters."""
@@ -134,7 +134,8 @@ async def marked_by_another(troupe: Troupe) -> None:
     await troupe.devnet.contract.set_timeout(SHORT_BLOCKS)
     await troupe.begin()
     await _no_mark_leaves(troupe)
-    await _open_and_sign(troupe)
+    await troupe.open()
+    await troupe.until(lambda life: life.journaled("PAYOUT_INCLUDED"), "paid")
     foreign = {"dest_tx_hash": "0x" + "ab" * 32, "dest_tx_block": 1, "dest_amount": 1}
     await troupe.devnet.contract.execute(
         [(swap.swap.miner, "mark_fulfilled", {"swap_id": swap.id, **foreign}) for _, swap in troupe.swaps]
@@ -227,14 +228,15 @@ async def adopted_by_hand(troupe: Troupe) -> None:
 
 
 async def reorganised(troupe: Troupe) -> None:
-    """The payout's block is replaced before the mark is made."""
+    """The payout's block is replaced before the mark; none takes it until every daemon has seen that."""
     await troupe.devnet.chain.set_finality_lag(3)
     await troupe.block(3)
     await troupe.begin([("[limits.btc]\n", "[limits.btc]\nmark_confirmations = 3\n")])
     await troupe.open()
     await troupe.until(lambda life: life.journaled("PAYOUT_INCLUDED"), "paid")
     if troupe.dest is ChainName.TAO:
-        await troupe.devnet.chain.fork(_lowest_payout(troupe.playing) - 1, resubmit=True, blocks=0)
+        await _nothing_is_sent(troupe)
+        await troupe.devnet.chain.fork(_lowest_payout(troupe.playing) - 1, resubmit=False, blocks=0)
     else:
         node = troupe.devnet.bitcoin
         await node.reorganise(await node.height() - _lowest_payout(troupe.playing) + 1, empty=True)
@@ -242,6 +244,7 @@ async def reorganised(troupe: Troupe) -> None:
         if not all(life.journaled("PAYOUT_REORGED") for life in troupe.playing):
             await troupe.leap(1)
     await troupe.until(lambda life: life.journaled("PAYOUT_REORGED"), "taken back", blocks=0)
+    await _all_is_well(troupe)
     await troupe.devnet.chain.set_finality_lag(0)
     await troupe.judged()
     await troupe.rest()

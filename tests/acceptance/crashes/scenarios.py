@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from miner.saga import State
-from tests.acceptance.crashes import plays
+from tests.acceptance.crashes import mending, plays
 from tests.acceptance.crashes.troupe import Troupe
 from tests.acceptance.crashes.verdict import End
 from tests.devnet.terms import ChainName
@@ -72,7 +72,7 @@ SCENARIOS: dict[str, Scenario] = {
     "ended while down": Scenario(
         plays.ended_while_down,
         End("TimedOut", State.COMPENSATED, payouts=0, recovery=("slashed",)),
-        ("store.step:SWAP_ENDED_UNPAID", "store.step:NOTED"),
+        ("store.step:SWAP_ENDED_UNPAID",),
     ),
     "timed out": Scenario(
         plays.timed_out,
@@ -84,6 +84,11 @@ SCENARIOS: dict[str, Scenario] = {
         End("TimedOut", State.COMPENSATED, payouts=0, recovery=("slashed",)),
         ("store.step:SWAP_ENDED_IN_DOUBT", "store.step:CANCEL_SIGNED", "store.step:PAYOUT_WITHDRAWN",
          "{rail}.cancel", "{rail}.broadcast:filler"),
+    ),
+    "quarantined": Scenario(
+        mending.quarantined,
+        End("TimedOut", State.QUARANTINED, payouts=1, recovery=("ended_unknown_after_payout", "quarantined")),
+        ("store.step:QUARANTINED",),
     ),
     "signed again": Scenario(
         plays.signed_again, COMPLETED,
@@ -137,6 +142,25 @@ SCENARIOS: dict[str, Scenario] = {
         plays.foreign_spend, COMPLETED, ("store.clear_account",), in_commands=True,
     ),
     "resume --code": Scenario(plays.code_accepted, COMPLETED, ("store.repin",), in_commands=True),
+    "recovery resolve": Scenario(
+        mending.resolved,
+        End("Active", State.COMPENSATED, payouts=0,
+            recovery=("refused:wrong_amount", "resolved:refused:wrong_amount")),
+        ("store.log_operator",), in_commands=True,
+    ),
+    "without a daemon": Scenario(
+        mending.without_a_daemon, COMPLETED, ("store.withdraw",), in_commands=True,
+    ),
+    "row and journal differ": Scenario(mending.differing, COMPLETED, ("store.reproject",)),
+    "landed and gone": Scenario(
+        mending.landed_and_gone,
+        End("Completed", State.COMPLETED, payouts=1, recovery=("landed_payout_is_gone",)),
+        ("store.reopen",), (ChainName.BTC,),
+    ),
+    "rebuilt": Scenario(mending.rebuilt, COMPLETED, ("store.dispel_doubt",)),
+    "rebuild --from-chain": Scenario(
+        mending.rebuilt, COMPLETED, ("store.begin_doubt",), in_commands=True,
+    ),
     "pause": Scenario(plays.paused, COMPLETED, ("store.set_paused",), in_commands=True),
 }
 # fmt: on

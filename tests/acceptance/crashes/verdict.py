@@ -77,7 +77,7 @@ async def _by_the_chains(life: Life, end: End, found: Outcome) -> None:
 
 
 async def _by_the_store(life: Life, end: End, found: Outcome) -> None:
-    store = SqlStore(life.stage.folder / "state" / "swap-miner.sqlite")
+    store = SqlStore(life.stage.store_url or life.stage.folder / "state" / "swap-miner.sqlite")
     await store.open()
     try:
         sagas = {saga.key.swap_id: saga for saga in await store.list_sagas(limit=1000)}

@@ -18,3 +18,5 @@ export const { WebSocketServer } = require('ws')
 const fromCore = createRequire(require.resolve('@acala-network/chopsticks-core'))
 export const { blake2AsHex } = await esm(fromCore, '@polkadot/util-crypto')
 export const { hexToU8a } = await esm(fromCore, '@polkadot/util')
+const beside = (name) => pathToFileURL(require.resolve('@acala-network/chopsticks-core').replace(/cjs.*$/, `esm/${name}`)).href
+export const { startWorker } = await import(beside('wasm-executor/node-worker.js'))
