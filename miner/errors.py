@@ -7,6 +7,7 @@ MinerError
 │ └ Discarded            no endpoint keeps it any more: asking again is of no use
 ├ EffectError
 │ ├ NotSent              certainly no effect; may be tried again
+│ │ └ NotYet             the other side says when
 │ ├ OutcomeUnknown       look first; never build a second payment
 │ └ Refused              the chain said no; carries the contract's or the rail's error name
 ├ StoreError
@@ -83,6 +84,18 @@ class EffectError(MinerError):
 
 class NotSent(EffectError):
     """Certainly without effect: it did not leave the process. May be tried again."""
+
+
+class NotYet(NotSent):
+    """As `NotSent`, and the other side has said when to try again.
+
+    Attributes:
+        after_s: Seconds that it asked to wait; at least 0.
+    """
+
+    def __init__(self, what: str, cause: str, after_s: float) -> None:
+        super().__init__(what, cause)
+        self.after_s = max(after_s, 0.0)
 
 
 class OutcomeUnknown(EffectError):

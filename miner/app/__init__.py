@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
-    from miner.ports import Store
+    from miner.ports import Outbox, Store
 
 
 async def open_store(settings: Settings) -> Store:
@@ -189,3 +189,24 @@ async def quotes(settings: Settings, miner: str | None, *, read: bool = True) ->
     from miner.app.affairs import quotes as look
 
     return await look(settings, miner, read=read)
+
+
+async def notify_overview(settings: Settings, store: Store) -> Mapping[str, Any]:
+    """Targets of notices with what waits, arrived and is dead, and what is wrong now."""
+    from miner.app.telling import overview
+
+    return await overview(settings, store)
+
+
+async def notify_test(settings: Settings, name: str | None) -> Sequence[Mapping[str, Any]]:
+    """Send a test message to a target, or to all; what came of each."""
+    from miner.app.telling import send_test
+
+    return await send_test(settings, name)
+
+
+def outbox(settings: Settings, store: Store) -> Outbox:
+    """What operators are to be told, of an open store."""
+    from miner.app.telling import make_outbox
+
+    return make_outbox(settings, store)

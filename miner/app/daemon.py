@@ -12,6 +12,7 @@ import structlog
 from miner.app.ops import Window, ops_served
 from miner.app.reloading import Reloading, Reread
 from miner.app.tell import SystemClock, SystemdTell
+from miner.app.telling import telling
 from miner.app.wiring import Outside, connect, make_store, supervisor
 from miner.config import Settings
 from miner.errors import LeaseLost, ReadFailed, StoreUnavailable
@@ -57,7 +58,8 @@ async def run(settings: Settings, reread: Reread) -> int:
     await store.open()
     try:
         reloading = Reloading(settings, reread, tell, reload_asked)
-        async with ops_served(settings, board, store) as hands:
+        async with ops_served(settings, board, store) as hands, telling(settings, store) as vigil:
+            tell.heard_by(vigil.heard)
             return await _work(settings, reloading, store, tell, Window(board, hands), stop)
     finally:
         tell.stopping()

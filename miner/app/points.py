@@ -34,6 +34,8 @@ BOUNDARIES: Final[Mapping[str, type]] = MappingProxyType(
         "contract": ports.SwapContract,
         "affairs": ports.Affairs,
         "recovery": ports.RecoveryLog,
+        "outbox": ports.Outbox,
+        "messenger": ports.Messenger,
         **{chain.value: ports.Rail for chain in Chain},
     }
 )

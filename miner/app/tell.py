@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 from sdnotify import SystemdNotifier
@@ -36,11 +37,18 @@ class SystemdTell:
         self._board = board
         self._notifier = SystemdNotifier()
         self._ready: bool | None = None
+        self._hearers: list[Callable[[bool, str], None]] = []
+
+    def heard_by(self, hearer: Callable[[bool, str], None]) -> None:
+        """Also tell this one of readiness, each time."""
+        self._hearers.append(hearer)
 
     def ready(self, is_ready: bool, why: str) -> None:
         """Say so once at each change."""
         if self._board is not None:
             self._board.ready(is_ready, why)
+        for hearer in self._hearers:
+            hearer(is_ready, why)
         if is_ready == self._ready:
             return
         first = is_ready and self._ready is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from miner.amounts import Chain
-from miner.app import crash
+from miner.app import crash, telling
 from miner.app.bitcoin import bitcoin_rail
 from miner.app.keys import load_keys
 from miner.app.tell import SystemClock
@@ -177,7 +177,8 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: T
     sweeps = SweepReconciler()
     watcher = Watcher(outside.node, outside.contract, store, outside.miners)
     recovery = crash.asked_for(settings).around(RecoveryFile(settings.recovery_file), "recovery")
-    register_all(sweeps, desk, watcher, outside.miners, recovery)
+    told = telling.make_outbox(settings, store)
+    register_all(sweeps, desk, watcher, outside.miners, recovery, told, telling.routes(settings))
     return Supervisor(
         node=outside.node,
         store=store,

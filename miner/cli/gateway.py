@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
-    from miner.ports import Store
+    from miner.ports import Outbox, Store
 
 T = TypeVar("T")
 
@@ -124,6 +124,15 @@ class Wiring(Protocol):
 
     async def quotes(self, settings: Settings, miner: str | None, *, read: bool = True) -> Quotes:
         """What the miners have committed as quotes."""
+
+    async def notify_overview(self, settings: Settings, store: Store) -> Mapping[str, Any]:
+        """Targets of notices with what waits, arrived and is dead, and what is wrong now."""
+
+    async def notify_test(self, settings: Settings, name: str | None) -> Sequence[Mapping[str, Any]]:
+        """Send a test message to a target, or to all; what came of each."""
+
+    def outbox(self, settings: Settings, store: Store) -> Outbox:
+        """What operators are to be told, of an open store."""
 
 
 def wiring() -> Wiring:

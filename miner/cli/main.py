@@ -15,6 +15,7 @@ import typer
 from miner.cli import act, look, recover, setup
 from miner.cli.collateral import collateral
 from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
+from miner.cli.notify import notify
 from miner.cli.quote import quote
 from miner.cli.rebuild import rebuild
 from miner.cli.recovery import recovery
@@ -72,6 +73,7 @@ app.command()(rebuild)
 app.add_typer(recovery, name="recovery")
 app.add_typer(store, name="store")
 app.add_typer(service, name="service")
+app.add_typer(notify, name="notify")
 
 
 @app.command()

@@ -21,6 +21,7 @@ def cross_check(settings: Settings) -> list[Found]:
         *_bitcoin(settings),
         *_clocks(settings),
         *_server(settings),
+        *_targets(settings),
     ]
 
 
@@ -102,3 +103,12 @@ def _server(settings: Settings) -> Iterator[Found]:
         if is_set:
             remedy = "Set store.url, or remove this"
             yield ("store", key), "is for a PostgreSQL database, and store.url names none", remedy
+
+
+def _targets(settings: Settings) -> Iterator[Found]:
+    names: set[str] = set()
+    for index, target in enumerate(settings.notify):
+        if target.name in names:
+            problem = f"{shown('name', target.name)} is that of another target already"
+            yield ("notify", index, "name"), problem, "Give each target a name of its own"
+        names.add(target.name)

@@ -25,6 +25,9 @@ def check_files(settings: Settings) -> Iterator[Found]:
     yield from _secret(("store", "password_file"), settings.store.password_file)
     for key in ("read_token_file", "operate_token_file"):
         yield from _secret(("ops", key), getattr(settings.ops, key))
+    for index, target in enumerate(settings.notify):
+        for key in ("url_file", "secret_file"):
+            yield from _secret(("notify", index, key), getattr(target, key))
     if settings.bitcoin is not None:
         yield from _cookie(settings.bitcoin.cookie_file)
         yield from _secret(("bitcoin", "password_file"), settings.bitcoin.password_file)

@@ -30,6 +30,7 @@ def _tao(limits: TaoLimits) -> RailPolicy:
         final_confirmations=0,  # likewise
         max_fee=limits.max_fee,
         caps=Caps(limits.max_per_swap, limits.max_per_hour),
+        low_balance=limits.low_balance,
     )
 
 
@@ -41,4 +42,5 @@ def _btc(limits: BtcLimits) -> RailPolicy:
         final_confirmations=limits.final_confirmations,
         max_fee=limits.max_fee,
         caps=Caps(limits.max_per_swap, limits.max_per_hour),
+        low_balance=limits.low_balance,
     )

@@ -34,6 +34,7 @@ from miner.config.fields import (
     StoreUrl,
 )
 from miner.config.margin import Margin, btc_margin, tao_margin
+from miner.config.notify import NotifySettings
 from miner.config.ops import OpsSettings
 from miner.config.problems import BadValue
 
@@ -111,6 +112,9 @@ class TaoLimits(Part):
 
     max_per_swap: Rao | None = Field(None, description="Largest single payout; a larger one is refused")
     max_per_hour: Rao | None = Field(None, description="Most that is paid out in any 60 minutes")
+    low_balance: Rao | None = Field(
+        None, description="Operators are told when a payout account can spend less than this"
+    )
     max_fee: Rao = Field(10_000_000, description="Most that one payout's network fee may be")
     mark_fee: Rao = Field(5_000_000, description="Set aside on the hotkey for each mark")
     source_confirmations: Confirmations = Field(
@@ -141,6 +145,9 @@ class BtcLimits(Part):
 
     max_per_swap: Sat | None = Field(None, description="Largest single payout; a larger one is refused")
     max_per_hour: Sat | None = Field(None, description="Most that is paid out in any 60 minutes")
+    low_balance: Sat | None = Field(
+        None, description="Operators are told when a payout account can spend less than this"
+    )
     max_fee: Sat = Field(50_000, description="Most that one payout's network fee may be, fee bumps included")
     source_confirmations: Confirmations = Field(2, description="Confirmations that a user's payment needs")
     mark_confirmations: Confirmations = Field(1, description="Confirmations of a payout before it is marked")
@@ -345,6 +352,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     recovery: RecoverySettings = RecoverySettings()
     ops: OpsSettings = OpsSettings()
+    notify: Annotated[tuple[NotifySettings, ...], Field(max_length=16)] = ()
 
     @classmethod
     def settings_customise_sources(

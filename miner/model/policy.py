@@ -36,6 +36,7 @@ class RailPolicy:
         final_confirmations: Confirmations after which a block of this chain counts as final (BTC).
         max_fee: Most that one payout's network fee may be, smallest unit.
         caps: Outflow caps.
+        low_balance: Below it operators are told, smallest unit; None: they are not.
     """
 
     margin_blocks: int
@@ -44,6 +45,7 @@ class RailPolicy:
     final_confirmations: int
     max_fee: int
     caps: Caps = Caps()
+    low_balance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

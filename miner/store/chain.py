@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from miner.errors import InvariantBroken, StaleSaga
 from miner.model import Discovery, Head, Ingest, Lease, Observation, RecoveryEntry, Swap
 from miner.saga import INITIAL, Event, State
-from miner.store import journal, leases, operator, rewinding, rows
+from miner.store import journal, leases, notices, operator, rewinding, rows
 from miner.store.leases import Owner
 from miner.store.statements import chain as sql
 from miner.store.statements import leases as leases_sql
@@ -160,6 +160,7 @@ def _discover(
         for row in conn.execute(sagas_sql.IDS, {"p_swaps": chunk}).all():
             note = journal.assigned(fresh[row.swap_id])
             _note(conn, owner, lease, row.id, 1, row.created_at_ms, INITIAL, note)
+            notices.assigned(conn, row.swap_id, fresh[row.swap_id].swap.timeout_block)
             made.append((row.swap_id, row.id))
     grants = [{**owner.taking(), "p_resource": f"{leases.SAGA}{saga}", "p_saga": saga} for _, saga in made]
     conn.execute(leases_sql.GRANT, grants)
@@ -203,6 +204,8 @@ def _observe_one(conn: Connection, owner: Owner, seen: Observation, row: Any, le
     is_new = False
     if state.ended and seen.recovery_if_ended is not None:
         is_new = operator.recover(conn, row.id, state, seen.recovery_if_ended)
+        if is_new:
+            notices.entered(conn, seen.swap_id, seen.recovery_if_ended)
     stored = row._mapping
     if not is_new and all(stored[name] == values[name] for name in ("swap", "ending") if name in values):
         return
@@ -222,7 +225,8 @@ def _with_the_same_terms(conn: Connection, seen: Observation, row: Any) -> Obser
         "compare them with `swap-miner show`",
         {"now": seen.swap.to_json(), "were": stored.to_json()},
     )
-    operator.recover(conn, row.id, State(row.state), why)
+    if operator.recover(conn, row.id, State(row.state), why):
+        notices.entered(conn, seen.swap_id, why)
     return replace(seen, swap=None)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from miner.store import operator
+from miner.model import Alarm, NoticeKind
+from miner.store import notices, operator
 from miner.store.statements import doubts as sql
 from miner.store.statements import records
 
@@ -87,8 +88,10 @@ def _note(conn: Connection, found: Standing, doubted: bool) -> None:
     name(conn, SERVER, str(found))
     if doubted:
         name(conn, DOUBT, "")
+        _told(conn, f"the database is another than it was: {before} before, {found} now")
     else:
         conn.execute(sql.FORGET, {"p_name": DOUBT})
+        _untold(conn)
     operator.log(conn, ACTOR, "server_changed", {"was": before, "is": str(found), "doubted": doubted})
 
 
@@ -96,6 +99,7 @@ def begin(conn: Connection, actor: str, why: str) -> None:
     """See `Store.begin_doubt`."""
     name(conn, DOUBT, "")
     operator.log(conn, actor, "doubt_begun", {"why": why})
+    _told(conn, why)
 
 
 def doubted_until(conn: Connection, otherwise: int) -> int | None:
@@ -112,6 +116,18 @@ def dispel(conn: Connection) -> None:
     if named(conn, DOUBT):
         conn.execute(sql.FORGET, {"p_name": DOUBT})
         operator.log(conn, ACTOR, "doubt_dispelled", {})
+        _untold(conn)
+
+
+def _told(conn: Connection, why: str) -> None:
+    text = f"the store may lack payouts that have left: {why}; every account is audited before it pays"
+    todo = "look whether pauses and imports are kept: `swap-miner status`"
+    notices.begin(conn, Alarm(kind=NoticeKind.STORE_DOUBTED, subject="store", text=text, what_to_do=todo))
+
+
+def _untold(conn: Connection) -> None:
+    text = "everything that the store could lack was looked at, or cannot land any more"
+    notices.end(conn, Alarm(kind=NoticeKind.STORE_DOUBTED, subject="store", text=text))
 
 
 def named(conn: Connection, what: str) -> str | None:

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from miner.errors import InvariantBroken, SlotTaken, StaleSaga
-from miner.model import AccountRow, Claim, LanePurpose, Reservation
-from miner.store import operator
+from miner.model import AccountRow, Alarm, Claim, LanePurpose, NoticeKind, Reservation
+from miner.store import notices, operator
 from miner.store.schema import MAX_INT
 from miner.store.statements import lanes as lanes_sql
 from miner.store.statements import money as sql
@@ -159,8 +159,15 @@ def stop_account(conn: Connection, chain: str, name: str, why: str) -> bool:
     where = {"p_chain": chain, "p_account": name}
     if find_account(conn, chain, name) is None:
         _add(conn, chain, name, 0, stopped=why)
-        return True
-    return conn.execute(sql.STOP, {**where, "p_why": why}).rowcount == 1
+    elif conn.execute(sql.STOP, {**where, "p_why": why}).rowcount != 1:
+        return False
+    todo = f"find out who else signs for it, then `swap-miner resume --account {name}`"
+    notices.begin(conn, _stopped(name, f"no payout is begun from {name}: {why}", todo))
+    return True
+
+
+def _stopped(name: str, text: str, todo: str = "") -> Alarm:
+    return Alarm(kind=NoticeKind.ACCOUNT_STOPPED, subject=name, text=text, what_to_do=todo)
 
 
 def clear_account(conn: Connection, chain: str, name: str, base: int, actor: str) -> bool:
@@ -179,4 +186,5 @@ def clear_account(conn: Connection, chain: str, name: str, base: int, actor: str
     conn.execute(sql.CLEAR, {**where, "p_base": base, "p_high_water": high_water, "p_seen": seen})
     detail = {"chain": chain, "account": name, "was": before.stopped, "base": base, "from": before.base}
     operator.log(conn, actor, "clear_account", detail)
+    notices.end(conn, _stopped(name, f"{name} may pay again; {actor} said so"))
     return bool(before.stopped)

@@ -9,12 +9,15 @@ import orjson
 from sqlalchemy import Connection, Row
 
 from miner.errors import InvariantBroken, StoreDamaged
-from miner.model import ImportedSend, PendingRecovery, RecoveryEntry, SagaKey
+from miner.model import Alarm, ImportedSend, NoticeKind, PendingRecovery, RecoveryEntry, SagaKey
 from miner.saga import State
+from miner.store import notices
 from miner.store.rows import chunks, dumps
 from miner.store.statements import records as sql
 
 GENESIS, CONTRACT, FIRST_UNSEEN = "genesis", "contract", "first_unseen_id"
+BY_FINALITY = "finality_violated"
+"""End of the actor's name where a changed finalised block paused everything."""
 _PIN = "pin:"
 
 
@@ -104,7 +107,23 @@ def set_paused(conn: Connection, what: str, pause: bool, actor: str) -> bool:
         return False
     conn.execute(sql.PAUSE if pause else sql.RESUME, {"p_what": what, "p_actor": actor})
     log(conn, actor, "pause" if pause else "resume", {"what": what})
+    _tell_paused(conn, what, pause, actor)
     return True
+
+
+def _tell_paused(conn: Connection, what: str, pause: bool, actor: str) -> None:
+    if not pause:
+        text = f"{what}: payouts go on; {actor} said so"
+        for kind in (NoticeKind.PAUSED, NoticeKind.FINALITY_VIOLATED):
+            notices.end(conn, Alarm(kind=kind, subject=what, text=text))
+        return
+    violated = actor.endswith(BY_FINALITY)
+    kind = NoticeKind.FINALITY_VIOLATED if violated else NoticeKind.PAUSED
+    text = f"{what}: no payout is begun until somebody says so; paused by {actor}"
+    if violated:
+        text = f"a finalised block changed; {what}: no payout is begun until somebody says so"
+    todo = "compare your nodes, then `swap-miner resume`" if violated else "`swap-miner resume`"
+    notices.begin(conn, Alarm(kind=kind, subject=what, text=text, what_to_do=todo))
 
 
 def imported(conn: Connection, swap_id: int) -> ImportedSend | None:
@@ -172,7 +191,7 @@ def recover(conn: Connection, saga_id: int, state: State, entry: RecoveryEntry) 
         "p_detail": dumps(entry.detail),
         "p_state": state.value,
     }
-    return conn.execute(sql.RECOVER, params).rowcount == 1
+    return conn.execute(sql.RECOVER, params).first() is not None
 
 
 def has_recovery(conn: Connection, saga_id: int) -> bool:

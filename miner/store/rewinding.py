@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Connection
 
 from miner.model import Head, RecoveryEntry
-from miner.saga import State
-from miner.store import operator
+from miner.saga import Event, State
+from miner.store import notices, operator
 from miner.store.statements import rewinding as sql
 from miner.store.statements import upkeep as upkeep_sql
 
@@ -44,7 +44,9 @@ def hold_freed(conn: Connection, to: Head) -> list[tuple[int, int, int, State, d
         lane = row.payout_lane_id if row.newer else row.lane
         at_ms = conn.execute(sql.HOLD, {"p_id": row.id, "p_lane": lane}).scalar_one()
         why = RecoveryEntry(sql.FREED_LANE_IS_BACK, FREED_WHAT_TO_DO, {"slot": row.slot, "was": state.value})
-        operator.recover(conn, row.id, State.HELD, why)
+        is_new = operator.recover(conn, row.id, State.HELD, why)
+        event, new = Event.HELD_FOR_OPERATOR, why if is_new else None
+        notices.stepped(conn, row.swap_id, event, state, State.HELD, sql.FREED_LANE_IS_BACK, new)
         told = {"reason": sql.FREED_LANE_IS_BACK, "adopted": {"lane": lane}, "recovery": why.cause}
         held[row.id] = (row.id, row.version + 1, at_ms, state, {"freed_lane": row.slot, "store": told})
     return list(held.values())
@@ -71,7 +73,8 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
         state = State(row.state)
         if state.ended:
             why = RecoveryEntry("ended_by_a_replaced_block", WHAT_TO_DO, {"ending": ending})
-            operator.recover(conn, row.id, state, why)
+            if operator.recover(conn, row.id, state, why):
+                notices.entered(conn, row.swap_id, why)
             continue
         at_ms = conn.execute(sql.FORGET_ENDING, {"p_id": row.id}).scalar_one()
         forgotten.append((row.id, row.version + 1, at_ms, state, {"ending_forgotten": ending}))

@@ -303,3 +303,43 @@ operator_requests = Table(
     _json("outcome", nullable=True),
 )
 _partial("ix_operator_requests_open", operator_requests.c.id, where="standing IN ('waiting', 'taken')")
+
+notices = Table(
+    "notices",
+    metadata,
+    _int("id", primary_key=True),
+    _int("at_ms"),
+    _str("kind"),
+    _str("phase"),
+    _str("subject"),
+    _int("swap_id", nullable=True),
+    _json("text"),
+    _json("what_to_do"),
+    _json("detail"),
+    _flag("routed"),
+    CheckConstraint("routed IN (0, 1)", name="routed"),
+)
+Index("ix_notices_at", notices.c.at_ms)
+_partial("ix_notices_unrouted", notices.c.id, where="routed = 0")
+
+conditions = Table(
+    "conditions",
+    metadata,
+    _str("kind", primary_key=True),
+    _str("subject", primary_key=True),
+    _int("since_ms"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _int("notice_id", ForeignKey("notices.id"), primary_key=True, autoincrement=False),
+    _str("target", primary_key=True),
+    _str("standing"),
+    _int("attempts"),
+    _int("next_at_ms"),
+    _json("last_error"),
+    _str("taken_by", nullable=True),
+    _int("taken_until_ms"),
+)
+_partial("ix_deliveries_waiting", deliveries.c.target, deliveries.c.next_at_ms, where="standing = 'waiting'")

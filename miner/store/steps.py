@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from miner.errors import InvariantBroken, Refused, StaleSaga
 from miner.model import LanePurpose, Saga, SagaPatch, Step, Swap
 from miner.saga import Event, State, advance
-from miner.store import journal, lanes, leases, money, operator, rows
+from miner.store import journal, lanes, leases, money, notices, operator, rows
 from miner.store.leases import Owner
 from miner.store.statements import sagas as sql
 
@@ -47,8 +47,10 @@ def take(conn: Connection, owner: Owner, saga: Saga, step: Step, actor: str) -> 
         lanes.check_unpaid(conn, saga.id)
     if pointers:
         conn.execute(sql.POINT, {"p_id": saga.id, **pointers})
-    if step.recovery is not None:
-        operator.recover(conn, saga.id, after, step.recovery)
+    recovery = step.recovery
+    if recovery is not None and not operator.recover(conn, saga.id, after, recovery):
+        recovery = None
+    notices.stepped(conn, saga.key.swap_id, step.event, saga.state, after, str(row.reason), recovery)
     if after.ended:
         _end(conn, saga.id, after)
     payload = journal.stepped(step, effects)

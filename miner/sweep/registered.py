@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from miner.alert import tidy
 from miner.lease import WATCH
-from miner.ports import RecoveryLog, Store
+from miner.model import Route
+from miner.ports import Outbox, RecoveryLog, Store
 from miner.settle.desk import Desk
 from miner.sweep.canonical import CanonicalSweep
 from miner.sweep.reconcile import SweepReconciler
@@ -27,6 +29,8 @@ def register_all(
     watcher: Watcher,
     miners: Mapping[str, MinerAccounts],
     recovery: RecoveryLog,
+    outbox: Outbox,
+    routes: Sequence[Route] = (),
 ) -> None:
     """Register every sweep of design §10.
 
@@ -40,8 +44,9 @@ def register_all(
     sweeps.register("lanes_canonical", CanonicalSweep(desk))
     sweeps.register("settlement_resume", lambda: resume_settlements(desk))
     sweeps.register("journal_against_row", RecordsSweep(desk))
-    sweeps.register("inventory_against_wallet", WalletSweep(desk, miners))
+    sweeps.register("inventory_against_wallet", WalletSweep(desk, miners, outbox))
     sweeps.register("ended_uncredited", lambda: tell_untold(desk))
+    sweeps.register("undelivered_notices", lambda: tidy(outbox, routes))
     sweeps.register(RECOVERY_ENTRIES, lambda: write_recovery(store, recovery))
 
 

@@ -26,6 +26,7 @@ from miner.recover import Recoverer
 from miner.saga import State
 from miner.settle import Settler
 from miner.settle.desk import CODE_HASH, Desk
+from miner.store.outbox import SqlOutbox
 from miner.supervise import Pace, Supervisor
 from miner.sweep import SweepReconciler, register_all
 from miner.verify import MinerAccounts, Verifier
@@ -167,7 +168,8 @@ class World:
         self.watcher = Watcher(self.node, self.contract, self.store, miners)
         self.settler = Settler(self.desk)
         self.sweeps = SweepReconciler()
-        register_all(self.sweeps, self.desk, self.watcher, miners, self.recovery)
+        outbox = SqlOutbox(self.store.database, self.store.owner)
+        register_all(self.sweeps, self.desk, self.watcher, miners, self.recovery, outbox)
         self.recoverer = Recoverer(self.desk)
         self.keeper = LeaseKeeper(self.store, self.stage.clock, LEASE_S / 3)
         self.supervisor = Supervisor(

@@ -38,7 +38,7 @@ from miner.model import (
     Swap,
     SwapStatus,
 )
-from miner.ports import Store
+from miner.ports import Outbox, Store
 from miner.saga import Event
 from miner.store import SqlStore
 from tests.unit.config_files import ALICE, BOB, write_settings
@@ -191,6 +191,15 @@ class Wired:
 
     def read_recovery(self, settings: Settings) -> tuple[Sequence[Mapping[str, Any]], Sequence[str]]:
         return app.read_recovery(settings)
+
+    async def notify_overview(self, settings: Settings, store: Store) -> Mapping[str, Any]:
+        return await app.notify_overview(settings, store)
+
+    async def notify_test(self, settings: Settings, name: str | None) -> Sequence[Mapping[str, Any]]:
+        return await app.notify_test(settings, name)
+
+    def outbox(self, settings: Settings, store: Store) -> Outbox:
+        return app.outbox(settings, store)
 
     def parse_sent_cache(self, path: Path) -> Sequence[ImportedSend]:
         return app.parse_sent_cache(path)

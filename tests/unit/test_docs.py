@@ -182,7 +182,7 @@ def settings() -> set[str]:
     found: set[str] = set()
     section = ""
     for line in example().splitlines():
-        if head := re.match(r"\[+([\w.]+)\]+", line):
+        if head := re.match(r"#?\[+([\w.]+)\]+", line):
             section = head[1]
             found.add(section)
         elif key := re.match(r"#?(\w+) = ", line):

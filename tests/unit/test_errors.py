@@ -14,6 +14,7 @@ from miner.errors import (
     LeaseLost,
     MinerError,
     NotSent,
+    NotYet,
     OutcomeUnknown,
     ReadFailed,
     Refused,
@@ -29,6 +30,7 @@ TREE: dict[type[Exception], set[type[Exception]]] = {
     MinerError: {ConfigError, ReadFailed, EffectError, StoreError, InvariantBroken},
     ReadFailed: {Discarded},
     EffectError: {NotSent, OutcomeUnknown, Refused},
+    NotSent: {NotYet},
     StoreError: {LeaseLost, StaleSaga, SlotTaken, SchemaTooOld, StoreDamaged, StoreUnavailable},
 }
 
@@ -69,6 +71,7 @@ def test_no_error_says_both_that_it_took_effect_and_that_it_did_not() -> None:
         (ReadFailed("swap 7", "it timed out"), "could not read swap 7: it timed out"),
         (NotSent("payout of swap 7"), "payout of swap 7"),
         (NotSent("payout of swap 7", "connection refused"), "payout of swap 7: connection refused"),
+        (NotYet("message", "too many", 5), "message: too many"),
         (OutcomeUnknown("payout of swap 7", "reply lost"), "payout of swap 7: reply lost"),
         (Refused("mark of swap 7", "InvalidStatus"), "mark of swap 7: InvalidStatus"),
         (Refused("rate", "bad_rate", "'x'"), "rate: bad_rate ('x')"),
@@ -91,5 +94,6 @@ def test_the_parts_are_kept() -> None:
     refused = Refused("mark", "MinerNotActive", "at 120")
     assert (refused.what, refused.name, refused.detail) == ("mark", "MinerNotActive", "at 120")
     assert refused.cause == "MinerNotActive (at 120)"
+    assert (NotYet("message", "too many", 5).after_s, NotYet("message", "", -1).after_s) == (5, 0)
     lease = LeaseLost("watch", "owner", 5)
     assert (lease.resource, lease.holder, lease.expires_at_ms) == ("watch", "owner", 5)

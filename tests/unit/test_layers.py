@@ -31,6 +31,7 @@ LAYERS = {
         "recover",
         "rebuild",
         "affairs",
+        "alert",
     },
     "config": {"config"},
     "ops": {"ops"},

@@ -25,7 +25,11 @@ def named() -> Iterator[tuple[str, Executable]]:
 
 
 STATEMENTS = dict(named())
-KEYS = {"records.IMPORT": ["swap_id"], "sagas.INSERT": ["swap_id"]}
+KEYS = {
+    "records.IMPORT": ["swap_id"],
+    "sagas.INSERT": ["swap_id"],
+    "notices.ADD": ["notice_id", "target"],
+}
 """Columns that a statement is always given besides its own."""
 
 

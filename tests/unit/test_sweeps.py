@@ -13,6 +13,7 @@ from miner.amounts import Chain
 from miner.errors import InvariantBroken
 from miner.model import LaneState, RecoveryEntry, Step
 from miner.saga import Event, State
+from miner.store.outbox import SqlOutbox
 from miner.sweep import canonical, records
 from miner.sweep.holding import hold
 from miner.sweep.settlement import resume_settlements
@@ -294,7 +295,9 @@ class TestWallets:
         await world.round()
         assert await world.state(swap_id) is State.RESERVED
         keys = world.stage.miners[0]
-        sweep = WalletSweep(world.desk, {keys.hotkey: MinerAccounts("m", keys.hotkey, keys.accounts)})
+        outbox = SqlOutbox(world.store.database, world.store.owner)
+        accounts = {keys.hotkey: MinerAccounts("m", keys.hotkey, keys.accounts)}
+        sweep = WalletSweep(world.desk, accounts, outbox)
         account, told = keys.accounts[Chain.TAO], []
 
         async def look(times: int) -> None:
@@ -366,6 +369,7 @@ class TestAll:
             "journal_against_row",
             "inventory_against_wallet",
             "ended_uncredited",
+            "undelivered_notices",
             "recovery_entries",
         )
 
@@ -395,4 +399,4 @@ class TestAll:
         world.sweeps._sweeps = {"breaks": breaks, **world.sweeps._sweeps}
         report = await world.sweeps.run()
         assert list(report.failed) == ["breaks"]
-        assert len(report.changed) == 9
+        assert len(report.changed) == 10

@@ -27,11 +27,17 @@ IMPORT_AGAIN = update(imported).where(imported.c.swap_id == number("swap")).valu
 
 _OF_SAGA = recovery.c.saga_id == number("saga")
 HAS_RECOVERY = select(recovery.c.id).where(_OF_SAGA).limit(1)
-RECOVER = insert(recovery).from_select(
-    ["saga_id", "cause", "what_to_do", "detail", "state", "at_ms"],
-    select(number("saga"), text("cause"), text("what_to_do"), text("detail"), text("state"), NOW).where(
-        ~exists(select(literal(1)).select_from(recovery).where(_OF_SAGA, recovery.c.cause == text("cause")))
-    ),
+RECOVER = (
+    insert(recovery)
+    .from_select(
+        ["saga_id", "cause", "what_to_do", "detail", "state", "at_ms"],
+        select(number("saga"), text("cause"), text("what_to_do"), text("detail"), text("state"), NOW).where(
+            ~exists(
+                select(literal(1)).select_from(recovery).where(_OF_SAGA, recovery.c.cause == text("cause"))
+            )
+        ),
+    )
+    .returning(recovery.c.id)
 )
 """An entry for the recovery log, unless the saga has one for this cause."""
 _ENTRIES = select(recovery, sagas.c.swap_id).join(sagas, sagas.c.id == recovery.c.saga_id)

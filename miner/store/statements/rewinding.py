@@ -46,6 +46,7 @@ _newer = sagas.c.payout_lane_id.is_not(None) & (sagas.c.payout_lane_id != lanes.
 FREED_ABOVE = (
     select(
         sagas.c.id,
+        sagas.c.swap_id,
         sagas.c.version,
         sagas.c.state,
         sagas.c.payout_lane_id,
@@ -79,7 +80,7 @@ HOLD = (
 )
 """Held, its payout the lane that is told."""
 
-ENDINGS = select(sagas.c.id, sagas.c.version, sagas.c.state, sagas.c.ending).where(
+ENDINGS = select(sagas.c.id, sagas.c.swap_id, sagas.c.version, sagas.c.state, sagas.c.ending).where(
     sagas.c.ending.is_not(None)
 )
 FORGET_ENDING = (
