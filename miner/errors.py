@@ -90,12 +90,12 @@ class NotYet(NotSent):
     """As `NotSent`, and the other side has said when to try again.
 
     Attributes:
-        after_s: Seconds that it asked to wait; at least 0.
+        after_s: Whole seconds that it asked to wait; at least 0.
     """
 
-    def __init__(self, what: str, cause: str, after_s: float) -> None:
+    def __init__(self, what: str, cause: str, after_s: int) -> None:
         super().__init__(what, cause)
-        self.after_s = max(after_s, 0.0)
+        self.after_s = max(after_s, 0)
 
 
 class OutcomeUnknown(EffectError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -143,7 +144,7 @@ def judge(what: str, status: int, headers: Mapping[str, str], said: bytes, now_s
         raise Refused(what, "gone", "answered 410")
     after = retry_after(headers.get("Retry-After"), said, now_s)
     if after is not None:
-        raise NotYet(what, f"answered {status}", min(after, LONGEST_WAIT_S))
+        raise NotYet(what, f"answered {status}", math.ceil(min(after, LONGEST_WAIT_S)))
     if status >= 500 and status not in _NOT_TAKEN:
         raise OutcomeUnknown(what, f"answered {status}")
     raise NotSent(what, f"answered {status}")

@@ -117,7 +117,7 @@ def test_what_was_given_up_is_listed_and_replayed(run: Any, filled: World) -> No
         assert "answered 404" in run("notify", "dead").out
         overview = run("notify", "list", "--json").json
         (ops,) = overview["targets"]
-        assert (ops["dead"], ops["waiting"], ops["delivered"]) == (1, 1, 0)
+        assert (ops["dead"], ops["waiting"], ops["delivered"]) == (1, 0, 1)
         assert {"swap_held", "account_stopped", "target_failing"} == {
             one["event"] for one in overview["conditions"]
         }
@@ -125,7 +125,8 @@ def test_what_was_given_up_is_listed_and_replayed(run: Any, filled: World) -> No
             "1 messages are sent again\n"
         )
         filled.with_store(lambda store: deliver(filled, store))
-    assert [got.json["event"] for got in receiver.got][:2] == ["swap_held", "swap_held"]
+    assert [got.json["event"] for got in receiver.got][:3] == ["swap_held", "account_stopped", "swap_held"]
+    assert receiver.got[0].headers["webhook-id"] == receiver.got[2].headers["webhook-id"]
     out = run("notify", "list").out
     assert "wrong now: account_stopped" in out
     assert "canary" not in out

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import socket
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.unit.receivers import SECRET, Answer, delivery, receiving, target
 NOW = 1_700_000_123.4
 
 
-async def failing(answer: Answer, **changes: object) -> EffectError:
+async def failing(answer: Answer, **changes: Any) -> EffectError:
     """What a receiver's answer comes to."""
     async with receiving(answer) as receiver:
         with pytest.raises(EffectError) as caught:
