@@ -17,7 +17,7 @@ from miner.verdict.remedies import OTHERWISE, REMEDIES, command_for
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(Path(miner.__file__).parent.rglob("*.py"))
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").rglob("*.*")})
-GROUPS = {"collateral", "quote", "recovery", "store"}
+GROUPS = {"collateral", "notify", "quote", "recovery", "store"}
 """Commands that have commands of their own."""
 PROSE = set("has is will would says keeps does and with as in on for to that".split())
 """Words that follow the program's name in a sentence about it."""
