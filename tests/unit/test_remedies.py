@@ -17,9 +17,9 @@ from miner.verdict.remedies import OTHERWISE, REMEDIES, command_for
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(Path(miner.__file__).parent.rglob("*.py"))
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").rglob("*.*")})
-GROUPS = {"collateral", "notify", "quote", "recovery", "store"}
+GROUPS = {"collateral", "notify", "quote", "recovery", "service", "store"}
 """Commands that have commands of their own."""
-PROSE = set("has is will would says keeps does and with as in on for to that".split())
+PROSE = set("of has is will would says keeps does and with as in on for to that".split())
 """Words that follow the program's name in a sentence about it."""
 _NAMED = re.compile(r"(?<![\w/.-])swap-miner((?: +(?:--?)?[A-Za-z][\w-]*)+)")
 RUNNER = CliRunner()
