@@ -370,6 +370,9 @@ async def test_a_row_is_written_anew_under_the_daemons_lease(served: Served) -> 
 async def test_without_the_lease_no_row_is_written(served: Served) -> None:
     served.hands._store = served.desk.store  # a daemon that stands by
     await post(served, "/swaps/2/rebuild", 409, dry_run=False)
+    await served.daemon.close()  # the other one has given it back
+    await post(served, "/swaps/2/rebuild", 409, dry_run=False)
+    assert await served.desk.store.leases() == [], "nor is it taken for that"
 
 
 async def test_settings_are_looked_at_and_nothing_is_told_of_their_secrets(served: Served) -> None:
