@@ -5,9 +5,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/systemd tests/simulation tests/bench)
+SUITES := $(wildcard tests/unit tests/conformance tests/devnet tests/acceptance tests/systemd tests/browser tests/simulation tests/bench)
 # The slowest first, a file at a time, so that no process is left with a long one at the end.
-IN_PARALLEL := tests/acceptance tests/systemd tests/devnet tests/conformance tests/simulation tests/unit \
+IN_PARALLEL := tests/acceptance tests/systemd tests/browser tests/devnet tests/conformance tests/simulation tests/unit \
 	-n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # A run with PYTEST_ARGS may be a part of the whole, so the core's coverage gate applies without them only.
 PYTEST_ARGS ?=
@@ -34,10 +34,11 @@ demo: setup ## watch thirteen swaps go through, on local chains
 	$(call say,demo)
 	@$(PY) -m tests.demo
 
-pictures: setup ## run the demo and draw docs/demo.svg anew
+pictures: setup ## run the demo and draw docs/demo.svg anew; take the dashboard's pictures
 	$(call say,pictures)
 	@mkdir -p docs
 	@DEMO_SVG=docs/demo.svg $(PY) -m tests.demo
+	@$(PY) -m tests.browser.pictures
 
 devnet: setup ## run the local chains until Ctrl-C
 	$(call say,devnet)

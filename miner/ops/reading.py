@@ -11,7 +11,9 @@ from miner.ops import facts
 from miner.ops.desk import Call, OpsDesk
 from miner.ops.overview import overview
 from miner.ops.problems import Problem, told
-from miner.ops.shapes import JournalQuery, SwapsQuery
+from miner.ops.shapes import JournalQuery, RecoveryQuery, SwapsQuery
+from miner.saga import State
+from miner.verdict.remedies import command_for, remedy_of
 
 
 async def status(desk: OpsDesk, _call: Call) -> web.Response:
@@ -19,6 +21,7 @@ async def status(desk: OpsDesk, _call: Call) -> web.Response:
     found = await overview(desk.store, await desk.store.accounts(), await desk.store.leases())
     board = desk.board
     nodes = board.outlook.endpoints() if board.outlook is not None else ()
+    found["journal_entries"] = await desk.store.last_position()
     found["ready"] = board.is_ready
     found["reasons"] = [board.why] if board.why else []
     found["endpoints"] = [
@@ -52,9 +55,38 @@ async def swaps(desk: OpsDesk, call: Call) -> web.Response:
     page = found[: query.limit]
     return told(
         {
-            "swaps": [facts.plain(facts.saga_facts(saga)) for saga in page],
+            "swaps": [facts.plain(facts.saga_facts(saga) | {"needs_you": needs_you(saga)}) for saga in page],
             "next_before": page[-1].key.swap_id if len(found) > query.limit else None,
             "known": sum((await desk.store.count_by_state()).values()),
+        }
+    )
+
+
+def needs_you(saga: Saga) -> str | None:
+    """The command that a person runs next for a swap that is held; None for any other."""
+    return command_for(saga.reason, saga.key.swap_id) if saga.state is State.HELD else None
+
+
+async def recovery(desk: OpsDesk, call: Call) -> web.Response:
+    """What the recovery log was told, newest first, each with what it means and the command to run."""
+    entries = sorted(await desk.store.every_recovery(), key=lambda each: each.id, reverse=True)
+    return told(
+        {
+            "entries": [
+                facts.plain(
+                    {
+                        "id": each.id,
+                        "at": facts.when(each.at_ms),
+                        "swap_id": each.saga.swap_id,
+                        "state": each.state.value,
+                        "cause": each.entry.cause,
+                        "what_to_do": each.entry.what_to_do,
+                        "means": remedy_of(each.entry.cause).means,
+                        "command": command_for(each.entry.cause, each.saga.swap_id),
+                    }
+                )
+                for each in entries[: call.asked(RecoveryQuery).limit]
+            ]
         }
     )
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from miner.model import Verb
-from miner.ops import health, operating, reading, shapes, streams
+from miner.ops import dashboard, health, operating, reading, shapes, streams
 from miner.ops.access import Scope
 from miner.ops.desk import Call, OpsDesk
 from miner.ops.problems import told
@@ -70,7 +70,13 @@ def _ask(verb: Verb, body: type[BaseModel]) -> Route:
     )
 
 
+def _file(path: str) -> Route:
+    media = dashboard.FILES[path][1]
+    return Route("GET", path, dashboard.page(path), scope=Scope.HEALTH, media=media)
+
+
 ROUTES: tuple[Route, ...] = (
+    *(_file(path) for path in dashboard.FILES),
     Route("GET", "/livez", health.livez, scope=Scope.HEALTH),
     Route("GET", "/readyz", health.readyz, scope=Scope.HEALTH),
     Route("GET", "/metrics", health.metrics, media="text/plain"),
@@ -86,6 +92,7 @@ ROUTES: tuple[Route, ...] = (
         query=shapes.JournalQuery,
         problems=(404,),
     ),
+    Route("GET", "/api/v1/recovery", reading.recovery, shapes.RecoveryPage, query=shapes.RecoveryQuery),
     Route(
         "GET",
         "/api/v1/events",

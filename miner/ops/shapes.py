@@ -82,6 +82,14 @@ class JournalQuery(Said):
     )
 
 
+class RecoveryQuery(Said):
+    """Which recovery entries, newest first."""
+
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] = Field(
+        50, description="At most so many"
+    )
+
+
 class FeedQuery(Said):
     """Which part of the feed."""
 
@@ -174,6 +182,7 @@ class SwapRow(Told):
     ending: str | None
     created_at: str | None
     updated_at: str | None
+    needs_you: str | None = Field(None, description="The command to run next, where one is needed")
 
 
 class SwapPage(Told):
@@ -228,11 +237,31 @@ class SwapWhole(SwapRow):
     journal: list[Entry]
 
 
+class RecoveryEntryShape(Told):
+    """What the recovery log was told, and what to do about it."""
+
+    id: int
+    at: str | None
+    swap_id: int
+    state: State
+    cause: str
+    what_to_do: str
+    means: str
+    command: str
+
+
+class RecoveryPage(Told):
+    """Recovery entries, newest first."""
+
+    entries: list[RecoveryEntryShape]
+
+
 class Overview(Told):
     """How things stand."""
 
     counts: dict[str, int]
     open: int
+    journal_entries: int = Field(description="Position of the newest journal entry, for the feed")
     finalised_height: int | None
     oldest_deadline: dict[str, Any] | None
     needs_operator: list[int]
