@@ -210,3 +210,26 @@ def outbox(settings: Settings, store: Store) -> Outbox:
     from miner.app.telling import make_outbox
 
     return make_outbox(settings, store)
+
+
+async def backup(
+    settings: Settings,
+    config: Path,
+    to: Path,
+    recipients: Sequence[str],
+    identity: Path | None,
+    keep: int,
+) -> dict[str, Any]:
+    """Write an encrypted, verified copy of store, recovery log and settings."""
+    from miner.app.backups import make
+
+    return await make(settings, config, to, recipients, identity, keep)
+
+
+async def restore(
+    settings: Settings, file: Path, identity: Path, actor: str, *, reconcile: bool
+) -> dict[str, Any]:
+    """Put a backup into an empty state folder, unless the chains show it to be older."""
+    from miner.app.restoring import restore as put_back
+
+    return await put_back(settings, file, identity, actor, reconcile=reconcile)

@@ -134,6 +134,22 @@ class Wiring(Protocol):
     def outbox(self, settings: Settings, store: Store) -> Outbox:
         """What operators are to be told, of an open store."""
 
+    async def backup(
+        self,
+        settings: Settings,
+        config: Path,
+        to: Path,
+        recipients: Sequence[str],
+        identity: Path | None,
+        keep: int,
+    ) -> dict[str, Any]:
+        """Write an encrypted, verified copy of store, recovery log and settings."""
+
+    async def restore(
+        self, settings: Settings, file: Path, identity: Path, actor: str, *, reconcile: bool
+    ) -> dict[str, Any]:
+        """Put a backup into an empty state folder, unless the chains show it to be older."""
+
 
 def wiring() -> Wiring:
     """`miner.app`."""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from miner.cli import act, look, recover, setup
+from miner.cli import act, backup, look, recover, setup
 from miner.cli.collateral import collateral
 from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
 from miner.cli.notify import notify
@@ -70,6 +70,8 @@ app.command()(recover.quarantine)
 app.command("adopt-payout")(recover.adopt_payout)
 app.command()(recover.mark)
 app.command()(rebuild)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.add_typer(recovery, name="recovery")
 app.add_typer(store, name="store")
 app.add_typer(service, name="service")

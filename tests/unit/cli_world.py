@@ -201,6 +201,12 @@ class Wired:
     def outbox(self, settings: Settings, store: Store) -> Outbox:
         return app.outbox(settings, store)
 
+    async def backup(self, *args: Any) -> dict[str, Any]:
+        return await app.backup(*args)
+
+    async def restore(self, *args: Any, **how: Any) -> dict[str, Any]:
+        return await app.restore(*args, **how)
+
     def parse_sent_cache(self, path: Path) -> Sequence[ImportedSend]:
         return app.parse_sent_cache(path)
 
