@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600
 
 TAO, BTC = ChainName.BTC, ChainName.TAO
 """The chain that the user pays on, by the one that is paid out."""
+PROOF = pytest.mark.proof
 Record = Callable[[str, object], None]
 
 
@@ -24,7 +25,7 @@ Record = Callable[[str, object], None]
     "source",
     [
         pytest.param(TAO, id="restored-backup-TAO"),
-        pytest.param(BTC, id="restored-backup-BTC", marks=pytest.mark.proof),
+        pytest.param(BTC, id="restored-backup-BTC", marks=PROOF),
     ],
 )
 async def test_a_restored_backup_pays_nobody_twice(
@@ -60,6 +61,7 @@ async def test_a_restored_backup_pays_nobody_twice(
     await stage.cli("resume")
     async with await Daemon.start(config) as daemon:
         await stage.completed(daemon, [opened])
+        await stage.step(daemon, blocks=3)
         seen = await stage.evidence(opened)
         assert seen.payouts == 1
         assert stage.states()[opened.id] == "COMPLETED"
