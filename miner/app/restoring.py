@@ -22,7 +22,7 @@ from miner.app.wiring import connect
 from miner.config import Settings
 from miner.durable import publish, sync_folder
 from miner.errors import ConfigError, StoreUnavailable
-from miner.model import AccountRow, Head
+from miner.model import AccountRow, Head, Json
 from miner.notify.log import configure
 from miner.ports import Rail, Store, SwapContract
 from miner.store import SqlStore, backup, folder
@@ -117,7 +117,7 @@ async def _compare(settings: Settings, copy: Path, actor: str, manifest: Any) ->
         finalised = (await outside.node.heads()).finalised
         missing = await missing_from(store, outside, finalised)
         await store.begin_doubt(actor, f"restored from a backup of {manifest['at']}")
-        detail = {"at": str(manifest["at"]), "missing": len(missing)}
+        detail: dict[str, Json] = {"at": str(manifest["at"]), "missing": len(missing)}
         await store.log_operator(actor, "restore", detail)
         return missing
     finally:

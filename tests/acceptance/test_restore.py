@@ -31,7 +31,7 @@ Record = Callable[[str, object], None]
 async def test_a_restored_backup_pays_nobody_twice(
     stage: Stage, source: ChainName, record_property: Record
 ) -> None:
-    """Taken while the swap is verified and not paid; paid after it; the state folder is lost, and restored."""
+    """Taken while the swap is verified and not paid; then it is paid, the folder lost, and restored."""
     config, sealed, key = stage.config(), stage.folder / "backup.age", stage.folder / "key.txt"
     identity = pyrage.x25519.Identity.generate()
     key.write_text(f"{identity}\n", encoding="utf-8")
