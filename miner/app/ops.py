@@ -10,9 +10,10 @@ import structlog
 
 from miner.amounts import Chain
 from miner.app.hands import DaemonHands
+from miner.app.telling import make_outbox
 from miner.app.wiring import Outside, make_store
 from miner.config import Settings
-from miner.errors import StoreError
+from miner.errors import MinerError
 from miner.ops.access import Gate
 from miner.ops.board import Board, Outlook
 from miner.ops.desk import OpsDesk
@@ -41,14 +42,15 @@ async def ops_served(settings: Settings, board: Board, daemons: Store) -> AsyncI
         return
     try:
         await store.open()
-    except StoreError as refused:
+    except MinerError as refused:
         log.error("ops_not_served", cause=str(refused), remedy="the daemon works without it")
         await store.close()
         yield hands
         return
     try:
         wallets = Wallets(board, store)
-        desk = OpsDesk(board, store, Gate(wanted), wallets, Metrics(board, store, wallets), hands)
+        metrics = Metrics(board, store, wallets, make_outbox(settings, store))
+        desk = OpsDesk(board, store, Gate(wanted), wallets, metrics, hands)
         async with serving(desk, settings.ops_socket, wanted.address):
             yield hands
     finally:

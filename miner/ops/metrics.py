@@ -18,7 +18,7 @@ from miner.errors import StoreError
 from miner.model import FeedEntry
 from miner.ops.board import Board
 from miner.ops.wallets import Wallets
-from miner.ports import Store
+from miner.ports import Outbox, Store
 from miner.saga import Event, State
 from miner.tally import REQUESTS, ROUNDS, SWEEPS, tally
 
@@ -61,9 +61,11 @@ class Metrics:
         board: What the daemon has told.
         store: A store of the server's own.
         wallets: Looks at the accounts.
+        outbox: What operators are to be told, in the same store.
     """
 
-    def __init__(self, board: Board, store: Store, wallets: Wallets) -> None:
+    def __init__(self, board: Board, store: Store, wallets: Wallets, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._board = board
         self._store = store
         self._wallets = wallets
@@ -110,6 +112,10 @@ class Metrics:
         self.silent = gauge("endpoint_silent_seconds", "Since the endpoint told anything", "endpoint")
         self.journal = gauge("journal_entries", "Entries in the journals of all swaps")
         self.outbox = gauge("recovery_outbox_entries", "Recovery entries not yet in the log file")
+        self.notices = gauge(
+            "notifications", "Notifications kept, by target and how they stand", "target", "standing"
+        )
+        self.conditions = gauge("conditions", "What is wrong now and was told", "kind")
         self.paused = gauge("paused", "1 where first sends are paused: all, or a chain", "what")
         self.stopped = gauge("account_stopped", "1 where first sends are stopped", "chain", "account")
         units = "rao on tao, sat on btc"
@@ -173,6 +179,7 @@ class Metrics:
                 self.deadline.labels(state.value).set(block - cursor.height)
         self.journal.set(await store.last_position())
         self.outbox.set(len(await store.pending_recovery()))
+        await self._tell_notices()
         self.paused.clear()
         for what in ("all", "tao", "btc"):
             self.paused.labels(what).set(0)
@@ -181,6 +188,14 @@ class Metrics:
         for row in await store.accounts():
             self.stopped.labels(row.chain.partition(":")[0], row.account).set(int(bool(row.stopped)))
         await self._tell_leases()
+
+    async def _tell_notices(self) -> None:
+        self.notices.clear()
+        for (target, standing), number in (await self._outbox.counts()).items():
+            self.notices.labels(target, standing.value).set(number)
+        self.conditions.clear()
+        for kind, _subject, _since in await self._outbox.conditions():
+            self.conditions.labels(kind.value).inc()
 
     async def _tell_leases(self) -> None:
         now = await self._store.now_ms()

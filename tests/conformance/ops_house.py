@@ -24,6 +24,7 @@ from miner.ops.server import serving
 from miner.ops.wallets import Wallets
 from miner.ports import Endpoint
 from miner.store import SqlStore
+from miner.store.outbox import SqlOutbox
 from tests.unit.cli_world import CANARY, fill
 from tests.unit.config_files import ALICE
 
@@ -129,7 +130,8 @@ async def server(url: str | Path | None = None, *, filled: bool = True) -> Async
         board, purse = Board("daemon"), Purse()
         board.outlook = Outlook(endpoints, lambda: 120, {Chain.TAO: purse}, [(Chain.TAO, ALICE)])  # type: ignore[dict-item]
         wallets, hands = Wallets(board, own), HandsOver(daemon)
-        desk = OpsDesk(board, own, Gate(settings_in(folder)), wallets, Metrics(board, own, wallets), hands)
+        metrics = Metrics(board, own, wallets, SqlOutbox(own.database, own.owner))
+        desk = OpsDesk(board, own, Gate(settings_in(folder)), wallets, metrics, hands)
         path, port = folder / "ops.sock", free_port()
         try:
             async with (

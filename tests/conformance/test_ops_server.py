@@ -197,6 +197,7 @@ async def test_the_metrics_tell_what_the_store_holds(served: Served) -> None:
     assert found["swap_miner_finalised_height"][()] == 20
     assert found["swap_miner_journal_entries"][()] == 7
     assert found["swap_miner_recovery_outbox_entries"][()] == 1
+    assert found["swap_miner_conditions"] == {("account_stopped",): 1, ("swap_held",): 1}
     assert found["swap_miner_account_stopped"][(ALICE, "tao")] == 1
     assert found["swap_miner_saga_leases"] == {("daemon",): 3}
     ((holder, left),) = found["swap_miner_lease_expires_in_seconds"].items()

@@ -17,7 +17,7 @@ from prometheus_client import generate_latest
 from miner.ops.board import Board
 from miner.ops.metrics import Metrics
 from miner.ops.wallets import Wallets
-from miner.ports import Store
+from miner.ports import Outbox, Store
 from tests.devnet import paths
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +47,8 @@ def promtool(*arguments: object) -> str:
 def named() -> set[str]:
     """Every metric that the server exposes, with the names that its samples have."""
     board = Board("x")
-    store = cast(Store, None)
-    text = generate_latest(Metrics(board, store, Wallets(board, store)).registry).decode()
+    store, outbox = cast(Store, None), cast(Outbox, None)
+    text = generate_latest(Metrics(board, store, Wallets(board, store), outbox).registry).decode()
     found: set[str] = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
         found |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
@@ -215,6 +215,13 @@ CASES = [
         "2m",
     ),
     Case("SwapMinerStoreUnreadable", {f"swap_miner_store_readable{{{HERE}}}": "1 0x20"}, "8m", A, "2m"),
+    Case(
+        "SwapMinerNotificationsDead",
+        {f'swap_miner_notifications{{{HERE},target="phone",standing="dead"}}': "0 0 2x30"},
+        "8m",
+        {**JOB, "target": "phone"},
+        "1m",
+    ),
     Case(
         "SwapMinerRecoveryUndelivered",
         {f"swap_miner_recovery_outbox_entries{{{HERE}}}": "1x60"},
