@@ -67,7 +67,7 @@ async def test_another_takes_over_within_one_expiry_and_the_stopped_one_does_no_
                 ended, taken = in_time(holders, how, one, two, at)
                 await stage.completed(second, [paid])
                 if how != "SIGKILL":
-                    await does_no_harm(way, how, first, two)
+                    await does_no_harm(way, how, first, one, two)
                     assert holders.owner == two
                 (next_one,) = await stage.open(stage.plan(1, ChainName.TAO))
                 await stage.completed(second, [next_one])
@@ -99,15 +99,17 @@ def in_time(holders: Holders, how: str, one: str, two: str, at: int) -> tuple[in
     return ended, taken
 
 
-async def does_no_harm(way: Ways, how: str, first: Daemon, holder: str) -> None:
+async def does_no_harm(way: Ways, how: str, first: Daemon, one: str, holder: str) -> None:
     """Back again, it says who has the store now and what to do, and goes on as a standby."""
     at = len(first.log)
-    journal = way.stage.rows("SELECT count(*) FROM journal")
+    by_first = f"SELECT saga_id, seq FROM journal WHERE actor LIKE '%:{one}' ORDER BY saga_id, seq"
+    journal = way.stage.rows(by_first)
     await way.resume(how, first)
     said = await first.event("lease_lost", since=at, holder=holder, timeout_s=90)
     assert said["until_ms"] > 0
     assert "stands by" in said["remedy"]
-    assert way.stage.rows("SELECT count(*) FROM journal") == journal, "it wrote under a lease it has not"
+    assert journal, "it wrote while it held the lease"
+    assert way.stage.rows(by_first) == journal, "it wrote under a lease it has not"
     assert first.process.returncode is None
 
 
@@ -140,7 +142,7 @@ async def test_of_two_that_stand_by_one_takes_over_within_one_expiry_and_then_th
                 in_time(holders, how, one, holders.owner, at)
                 await stage.completed(winner, [paid])
                 if how != "SIGKILL":
-                    await does_no_harm(way, how, first, holders.owner)
+                    await does_no_harm(way, how, first, one, holders.owner)
                     await first.kill()
                 assert not has_begun(other), "two work on one store"
                 (next_one,) = await stage.open(stage.plan(1, ChainName.TAO))
