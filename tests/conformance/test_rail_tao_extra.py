@@ -587,15 +587,24 @@ async def test_before_connect_nothing_is_known() -> None:
     await node.close()
 
 
-async def test_bytes_signed_before_a_runtime_upgrade_are_void_once_the_chain_says_so(tao: TaoHarness) -> None:
+@pytest.mark.parametrize(
+    ("code", "message", "name"),
+    [
+        pytest.param(1010, "bad signature", "bad_proof", id="bad-proof"),
+        pytest.param(1012, "Transaction is temporarily banned", "temporarily_banned", id="banned"),
+    ],
+)
+async def test_bytes_signed_before_a_runtime_upgrade_are_void_once_the_chain_says_so(
+    tao: TaoHarness, code: int, message: str, name: str
+) -> None:
     """The pool's word is a hint; the finalised block's runtime is asked before it is signed again."""
     lane = await open_lane(tao)
     await tao.chain.fault(
-        Fault("author_submitExtrinsic", FaultKind.REFUSE, count=1, code=1010, message="bad signature")
+        Fault("author_submitExtrinsic", FaultKind.REFUSE, count=1, code=code, message=message)
     )
     with pytest.raises(Refused) as told:
         await tao.rail.broadcast(lane)
-    assert told.value.name == "bad_proof"
+    assert told.value.name == name
     assert (await tao.rail.locate(lane)).kind is SightingKind.UNSEEN, "the pool was wrong: they are good"
     await tao.blocks()
     await tao.chain.upgrade()

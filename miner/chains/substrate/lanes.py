@@ -30,6 +30,8 @@ _INVALID: Final = {
     "inability to pay": "cannot_pay_fee",
     "exhaust": "exhausts_resources",
 }
+_DOUBTS = frozenset({"bad_proof", "temporarily_banned"})
+"""Words that may mean: these bytes are void on this chain. What a pool drops as void it bans as well."""
 
 
 class Lanes:
@@ -125,7 +127,7 @@ class Lanes:
             if exc.code not in _POOL_WORDS:
                 raise OutcomeUnknown(what, str(exc)) from exc
             word = pool_word(exc)
-            if word == "bad_proof":
+            if word in _DOUBTS:
                 self._looks.doubt(lane.latest.tx.txid)
             raise Refused(what, word, str(exc)) from exc
 

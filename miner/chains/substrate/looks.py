@@ -56,7 +56,7 @@ class Looks:
         self._doubted: OrderedDict[str, None] = OrderedDict()
 
     def doubt(self, txid: str) -> None:
-        """A pool called these bytes a bad proof: a hint, for which the next look asks the chain itself."""
+        """A pool called these bytes a bad proof, or bans them: the next look asks the chain itself."""
         self._doubted[txid] = None
         while len(self._doubted) > REMEMBERED:
             self._doubted.popitem(last=False)
