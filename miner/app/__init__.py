@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from miner.affairs.wallet import Purse
     from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
@@ -233,3 +235,17 @@ async def restore(
     from miner.app.restoring import restore as put_back
 
     return await put_back(settings, file, identity, actor, reconcile=reconcile)
+
+
+def read_log(
+    settings: Settings,
+    swap_id: int | None,
+    begin: datetime | None,
+    file: Path | None,
+    unit: str,
+    redact: bool,
+) -> list[dict[str, Any]]:
+    """Lines of the log from the journal or a file: a swap's, from a time on, redacted where asked for."""
+    from miner.app.logs import read_log as read
+
+    return read(settings, swap_id, begin, file, unit, redact)

@@ -43,7 +43,7 @@ async def run(settings: Settings, reread: Reread) -> int:
         ConfigError: The settings do not fit what is there.
         StoreError: The store cannot be used.
     """
-    configure(settings.log.level, settings.log.format)
+    configure(settings.log.level, settings.log.format, repeat_s=settings.log.repeat_s)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -71,6 +71,7 @@ class Reloading:
             return
         self._settings = found.settings
         services.adopt(to_policy(found.settings), pace_of(found.settings))
-        configure(found.settings.log.level, found.settings.log.format)
+        logged = found.settings.log
+        configure(logged.level, logged.format, repeat_s=logged.repeat_s)
         tell = log.warning if found.restart else log.info
         tell("settings_reloaded", changed=list(found.live), needs_restart=list(found.restart))

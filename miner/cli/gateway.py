@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from miner.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from miner.affairs.wallet import Purse
     from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
@@ -149,6 +151,17 @@ class Wiring(Protocol):
         self, settings: Settings, file: Path, identity: Path, actor: str, *, reconcile: bool
     ) -> dict[str, Any]:
         """Put a backup into an empty state folder, unless the chains show it to be older."""
+
+    def read_log(
+        self,
+        settings: Settings,
+        swap_id: int | None,
+        begin: datetime | None,
+        file: Path | None,
+        unit: str,
+        redact: bool,
+    ) -> list[dict[str, Any]]:
+        """Lines of the log from the journal or a file: a swap's, from a time on, redacted where asked for."""
 
 
 def wiring() -> Wiring:

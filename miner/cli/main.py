@@ -15,6 +15,7 @@ import typer
 from miner.cli import act, backup, look, recover, setup
 from miner.cli.collateral import collateral
 from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
+from miner.cli.logs import logs
 from miner.cli.notify import notify
 from miner.cli.quote import quote
 from miner.cli.rebuild import rebuild
@@ -70,6 +71,7 @@ app.command()(recover.quarantine)
 app.command("adopt-payout")(recover.adopt_payout)
 app.command()(recover.mark)
 app.command()(rebuild)
+app.command()(logs)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.add_typer(recovery, name="recovery")

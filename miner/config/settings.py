@@ -328,6 +328,10 @@ class LogSettings(Part):
     format: Literal["json", "console"] = Field(
         "json", description="'json' for machines, 'console' for people"
     )
+    repeat_s: Annotated[Count, Field(le=86_400)] = Field(
+        60,
+        description="How long the same warning is written once, its repetitions counted; 0: each is written",
+    )
 
 
 class RecoverySettings(Part):

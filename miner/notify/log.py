@@ -12,6 +12,8 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
+from miner.notify.repeat import Repetition
+
 HIDDEN = "(not shown)"
 _SECRET = re.compile(
     r"pass(word|phrase|wd)?$|mnemonic|seed|secret|token|private|raw$|signed_bytes|authorization", re.I
@@ -21,7 +23,9 @@ _IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
 _DEPTH = 6
 
 
-def configure(level: str = "info", form: str = "json", stream: TextIO | None = None) -> None:
+def configure(
+    level: str = "info", form: str = "json", stream: TextIO | None = None, repeat_s: float = 0.0
+) -> None:
     """Set up structlog, and route the log of every library through it.
 
     Args:
@@ -29,6 +33,7 @@ def configure(level: str = "info", form: str = "json", stream: TextIO | None = N
             lines, warnings and worse.
         form: `json`, or `console` for people.
         stream: Where to; standard error by default.
+        repeat_s: How long the same warning with the same cause is written once only; 0: always.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -39,7 +44,7 @@ def configure(level: str = "info", form: str = "json", stream: TextIO | None = N
     ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, Repetition(repeat_s), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=_Ours(),
         cache_logger_on_first_use=False,

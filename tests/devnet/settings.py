@@ -56,6 +56,7 @@ def write_config(
         *([] if store_url is None else [f'url = "{store_url}"', f"standby = {str(standby).lower()}"]),
         "[log]",
         'level = "debug"',
+        "repeat_s = 0",
         "[limits.tao]",
         "source_confirmations = 1",
         f"margin_blocks = {tao_margin}",

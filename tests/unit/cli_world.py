@@ -201,6 +201,9 @@ class Wired:
     def outbox(self, settings: Settings, store: Store) -> Outbox:
         return app.outbox(settings, store)
 
+    def read_log(self, *args: Any) -> list[dict[str, Any]]:
+        return app.read_log(*args)
+
     async def backup(self, *args: Any) -> dict[str, Any]:
         return await app.backup(*args)
 
