@@ -202,7 +202,11 @@ def test_a_bundle_is_for_its_owner_and_overwrites_nothing(run: Any, file: Path, 
 
 
 def test_links_are_those_of_the_swap_alone() -> None:
-    lines = [{"event": "a", "swap_id": 1, "txid": ""}, {"event": "b", "txid": ""}, {"event": "c", "lane": 3}]
+    lines: list[dict[str, Any]] = [
+        {"event": "a", "swap_id": 1, "txid": ""},
+        {"event": "b", "txid": ""},
+        {"event": "c", "lane": 3},
+    ]
     assert events(of_swap(lines, 1)) == ["a"]
 
 
