@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from miner.cli import facts, render
+from miner.cli import daemon, facts, render
 from miner.cli.exits import Exit
 from miner.cli.gateway import looking
 from miner.cli.options import ConfigOption, JsonOption, SwapArgument, settings_of
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """What the store knows: swaps by state, next deadline, pauses, stopped accounts, leases, untold recovery.
+    """How things stand: swaps by state, next deadline, pauses, stopped accounts, leases, untold recovery.
+
+    A running daemon is asked, and tells its readiness and nodes as well; without one, the store is read.
 
     Examples: swap-miner status    swap-miner status --json
     """
     from miner.cli.overview import overview
 
-    found = looking(settings_of(config), overview)
+    settings = settings_of(config)
+    found = daemon.status(settings) or looking(settings, overview)
     if as_json:
         render.say_json(found)
         return
@@ -59,7 +62,7 @@ def swaps(
         found = await store.list_sagas(states or (), hotkey, limit)
         return [facts.saga_facts(saga) for saga in found], sum((await store.count_by_state()).values())
 
-    rows, known = looking(settings, look)
+    rows, known = daemon.swaps(settings, states or (), hotkey, limit) or looking(settings, look)
     if as_json:
         render.say_json({"swaps": rows, "shown": len(rows), "known": known})
         return
@@ -73,7 +76,8 @@ def show(swap: SwapArgument, config: ConfigOption = None, as_json: JsonOption = 
 
     Example: swap-miner show 7
     """
-    found = _one(settings_of(config), swap, facts.whole)
+    settings = settings_of(config)
+    found = daemon.swap(settings, swap) or _one(settings, swap, facts.whole)
     if as_json:
         render.say_json(found)
         return

@@ -149,12 +149,25 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
         f"(once explained: swap-miner resume --account {row['account']})"
         for row in found["stopped_accounts"]
     ]
-    lines += lease_lines(found["leases"])
+    lines += [*_daemon_lines(found), *lease_lines(found["leases"])]
     lines += [
         f"recovery entry {row['id']} for swap {row['swap_id']} ({row['cause']}) is not in the log file yet"
         for row in found["pending_recovery"]
     ]
     return lines
+
+
+def _daemon_lines(found: Mapping[str, Any]) -> list[str]:
+    """What only a running daemon tells."""
+    if "ready" not in found:
+        return []
+    why = "; ".join(found["reasons"])
+    lines = ["daemon: ready" if found["ready"] else f"daemon: not ready: {why}"]
+    return lines + [
+        f"node {each['url']} is of no use: {each['why'] or 'not connected'}"
+        for each in found["endpoints"]
+        if not each["connected"]
+    ]
 
 
 def lease_lines(leases: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -117,22 +117,21 @@ def settings_in(folder: Path) -> OpsSettings:
 
 
 @asynccontextmanager
-async def server(url: str | Path | None = None, *, filled: bool = True) -> AsyncIterator[Served]:
-    """Serve a store: a fresh file, or the one that is named."""
+async def server(url: str | Path | None = None, socket_path: Path | None = None) -> AsyncIterator[Served]:
+    """Serve a store, filled here: a fresh file, or the one that is named."""
     with tempfile.TemporaryDirectory(prefix="ops-") as name:
         folder = Path(name)
         place = url or folder / "store.sqlite"
         daemon, own = SqlStore(place, owner="daemon"), SqlStore(place)
         await daemon.open()
         await own.open()
-        if filled:
-            await fill(daemon)
+        await fill(daemon)
         board, purse = Board("daemon"), Purse()
         board.outlook = Outlook(endpoints, lambda: 120, {Chain.TAO: purse}, [(Chain.TAO, ALICE)])  # type: ignore[dict-item]
         wallets, hands = Wallets(board, own), HandsOver(daemon)
         metrics = Metrics(board, own, wallets, SqlOutbox(own.database, own.owner))
         desk = OpsDesk(board, own, Gate(settings_in(folder)), wallets, metrics, hands)
-        path, port = folder / "ops.sock", free_port()
+        path, port = socket_path or folder / "ops.sock", free_port()
         try:
             async with (
                 serving(desk, path, ("127.0.0.1", port)),
