@@ -35,7 +35,7 @@ async def ops_served(settings: Settings, board: Board, daemons: Store) -> AsyncI
         daemons: Its own store, open.
     """
     wanted = settings.ops
-    store = make_store(settings)
+    store = make_store(settings, bystander=True)
     hands = DaemonHands(settings, daemons, store)
     if not wanted.enabled:
         yield hands

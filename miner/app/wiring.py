@@ -65,8 +65,8 @@ WITNESS = "newest-signed"
 """File in the state folder that remembers what a PostgreSQL server has committed."""
 
 
-def make_store(settings: Settings) -> SqlStore:
-    """The store, not yet open."""
+def make_store(settings: Settings, *, bystander: bool = False) -> SqlStore:
+    """The store, not yet open; for one that only looks and asks, as a bystander."""
     wanted = settings.store
     secret = wanted.password_file
     store = SqlStore(
@@ -74,7 +74,8 @@ def make_store(settings: Settings) -> SqlStore:
         lease_ttl_s=wanted.lease_ttl_s,
         busy_timeout_s=wanted.busy_timeout_s,
         password=None if secret is None else secret.read,
-        witness=wanted.path / WITNESS,
+        witness=None if bystander else wanted.path / WITNESS,
+        bystander=bystander,
     )
     return crash.asked_for(settings).around(store, "store")
 

@@ -41,6 +41,8 @@ class Server(Worker):
         busy_timeout_s: How long a transaction waits for another process's.
         password: Asked for anew at each connection.
         witness: Remembers across restarts what was committed here.
+        bystander: Whether it signs nothing and judges nothing: it takes the database as it is, also when it
+            has become another one, and leaves it to the daemon to note that and to doubt.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Server(Worker):
         busy_timeout_s: float,
         password: Callable[[], str] | None,
         witness: Witness | None = None,
+        bystander: bool = False,
     ) -> None:
         super().__init__()
+        self._bystander = bystander
         self.place = place
         self.busy_timeout_s = busy_timeout_s
         self.password = password
@@ -137,7 +141,8 @@ class Server(Worker):
                 with conn.begin():
                     self._standing = begin_writing(conn)
                     ensure_schema(conn, self.where)
-                    self.told = doubts.compare(conn, self._standing, self.where, self.witness.told())
+                    if not self._bystander:
+                        self.told = doubts.compare(conn, self._standing, self.where, self.witness.told())
                     latest = doubts.newest(conn)
                 if self.told is not None:
                     self.witness.write(latest)
@@ -233,6 +238,8 @@ class Server(Worker):
             if isinstance(exc, ConfigError):
                 raise StoreUnavailable(str(exc)) from exc
             raise
+        if self._bystander:
+            self._standing = found
         if found == self._standing and not lost:
             return conn
         self._changed = doubts.words(self.where, self._standing, found, lost)

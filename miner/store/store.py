@@ -75,6 +75,7 @@ class SqlStore:
         clock_ms: What SQLite takes for the time, ms since 1970 UTC; a server has its own clock.
         password: The server's, asked for anew at each connection.
         witness: A file in which what a server has committed is remembered beside it; None remembers nothing.
+        bystander: Whether it takes a database as it is, and leaves it to the daemon to note a change.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class SqlStore:
         clock_ms: Callable[[], int] = system_clock_ms,
         password: Callable[[], str] | None = None,
         witness: Path | None = None,
+        bystander: bool = False,
     ) -> None:
         self.owner = owner or secrets.token_hex(8)
         self._owner = Owner(self.owner, round(lease_ttl_s * 1000))
@@ -100,7 +102,7 @@ class SqlStore:
             from miner.store.server import Server
             from miner.store.witness import Witness
 
-            server = Server(place_of(str(url)), busy_timeout_s, password, Witness(witness))
+            server = Server(place_of(str(url)), busy_timeout_s, password, Witness(witness), bystander)
             self._db, self._news = server, Listener(server, self.owner)
         else:
             self.path = path_of(url)

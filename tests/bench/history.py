@@ -58,6 +58,7 @@ class Copies:
         self._saga_id = self._highest("sagas", "id")
         self._lane_id = self._highest("lanes", "id")
         self.swap_id = self._highest("sagas", "swap_id")
+        self._position = self._highest("journal", "position")
         self.nonces: dict[str, int] = defaultdict(int)
         for account, nonce in self._db.execute("SELECT account, max(nonce) + 1 FROM lanes GROUP BY account"):
             self.nonces[account] = nonce or 0
@@ -159,6 +160,9 @@ class Copies:
             return {**new, "lane_id": own["lane_id"], "spends": json.dumps([own["slot"]])}
         if table == "leases":
             return {**new, "saga_id": self._saga_id, "resource": f"saga/{self._saga_id}"}
+        if table == "journal":
+            self._position += 1
+            return {**new, "saga_id": self._saga_id, "position": self._position}
         return {**new, "saga_id": self._saga_id}
 
 
