@@ -22,7 +22,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, Self
 
-MODULES: Final = ("miner.cli.main", "miner.app.daemon", "miner.app.clearing", "miner.app.operator")
+MODULES: Final = (
+    "miner.cli.main", "miner.app.daemon", "miner.app.clearing", "miner.app.operator", "miner.app.requests",
+    "miner.app.rebuild", "miner.store.server", "miner.store.listening",
+)  # fmt: skip
 MOST_BYTES: Final = 2**18
 _PR_SET_PDEATHSIG: Final = 1
 

@@ -8,7 +8,7 @@ import sqlite3
 
 from miner.saga import State
 from tests.acceptance.crashes.life import Life
-from tests.acceptance.crashes.plays import LONGEST_ERA, SHORT_BLOCKS, SWEEP_OFTEN
+from tests.acceptance.crashes.plays import LONG_LEASE, LONGEST_ERA, SHORT_BLOCKS, SWEEP_OFTEN
 from tests.acceptance.crashes.troupe import Troupe
 from tests.devnet import paths
 from tests.devnet.driver import Bad
@@ -22,7 +22,7 @@ CLOCK_AHEAD_S = 3600
 async def quarantined(troupe: Troupe) -> None:
     """Marked; the swap ended in blocks that no endpoint keeps, and nothing says how: a person closes it."""
     await troupe.devnet.contract.set_timeout(SHORT_BLOCKS)
-    await troupe.begin(_no_outcomes(troupe))
+    await troupe.begin([LONG_LEASE, *_no_outcomes(troupe)])
     await troupe.open()
     await troupe.until(lambda life: life.in_state(State.MARKED), "marked")
     await troupe.close()

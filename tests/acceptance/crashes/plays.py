@@ -22,6 +22,8 @@ TWO_ERAS_BLOCKS = 30
 LONGEST_ERA = 64
 LOOKS = 12
 """Rounds in which a daemon that believes a tip for a second has looked again, dead in between or not."""
+LONG_LEASE = ("lease_ttl_s = 2.0\n", "lease_ttl_s = 10.0\n")
+"""Where a command waits for the daemon: it does by itself what no daemon with a lease is there for."""
 SWEEP_OFTEN = ("sweep_interval_blocks = 25\n", "sweep_interval_blocks = 2\n")
 MARK_FULFILLED = "2dbeeb8d"
 """The message's selector, as it stands in a dry run's parameters."""
@@ -204,7 +206,7 @@ async def imported(troupe: Troupe) -> None:
 
 async def adopted_by_hand(troupe: Troupe) -> None:
     """Another program has paid, and does not say by which transaction: the operator does."""
-    await troupe.prepare()
+    await troupe.prepare([LONG_LEASE])
     await troupe.open()
     for life in troupe.lives:
         told = {str(swap.id): ["tao_transfer", 3] for swap in life.swaps}
