@@ -150,14 +150,15 @@ class Life:
         await self.start()
 
     async def stop(self) -> None:
-        """Ask it to end; where it dies over that, start it and ask again."""
+        """Ask it to end, once it listens; where it dies over that, start it and ask again."""
         while True:
+            await self.ready()
             self.daemon.process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(self.daemon.process.wait(), PATIENCE_S)
             if await self.daemon.stop() == 0:
+                self.running = False
                 return
             await self._rise()
-            await self.ready()
 
     async def kill(self) -> None:
         """SIGKILL, by somebody else."""

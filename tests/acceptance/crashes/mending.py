@@ -103,7 +103,7 @@ async def differing(troupe: Troupe) -> None:
 
 
 async def landed_and_gone(troupe: Troupe) -> None:
-    """The payout counted as final, and its block is replaced all the same: the same bytes are sent again."""
+    """The payout counted as final, and its block is replaced all the same, by one with the same bytes."""
     node = troupe.devnet.bitcoin
     await troupe.begin([SWEEP_OFTEN])
     await troupe.open()
@@ -111,11 +111,9 @@ async def landed_and_gone(troupe: Troupe) -> None:
     await troupe.until(lambda life: life.stage.rows(landed) == [(len(life.swaps),)], "landed")
     query = "SELECT min(block_height) FROM lanes WHERE purpose = 'payout'"
     lowest = min(int(life.stage.rows(query)[0][0]) for life in troupe.playing)
-    await node.reorganise(await node.height() - lowest + 1, empty=True)
-    gone = "SELECT count(*) FROM lanes WHERE purpose = 'payout' AND state = 'signed'"
-    for _ in range(12):  # without a block of Bitcoin, which would have the payout in it again
-        if not all(life.stage.rows(gone) == [(len(life.swaps),)] for life in troupe.playing):
-            await troupe.leap(1)
+    await node.reorganise(await node.height() - lowest + 1)
+    told = "SELECT count(*) FROM recovery WHERE cause = 'landed_payout_is_gone'"
+    await troupe.until(lambda life: life.stage.rows(told) == [(len(life.swaps),)], "told", blocks=12)
     await troupe.judged()
     await troupe.rest()
 

@@ -22,7 +22,7 @@ TWO_ERAS_BLOCKS = 30
 LONGEST_ERA = 64
 LOOKS = 12
 """Rounds in which a daemon that believes a tip for a second has looked again, dead in between or not."""
-LONG_LEASE = ("lease_ttl_s = 2.0\n", "lease_ttl_s = 10.0\n")
+LONG_LEASE = ("lease_ttl_s = 2.0\n", "lease_ttl_s = 30.0\n")
 """Where a command waits for the daemon: it does by itself what no daemon with a lease is there for."""
 SWEEP_OFTEN = ("sweep_interval_blocks = 25\n", "sweep_interval_blocks = 2\n")
 MARK_FULFILLED = "2dbeeb8d"
