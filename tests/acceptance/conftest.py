@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.acceptance.crashes.matrix import CROWD, MINERS, MUCH
+from tests.acceptance.crashes.matrix import CROWD, MINERS, MUCH, Case
 from tests.acceptance.harness import USERS, Stage
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
@@ -17,8 +17,9 @@ from tests.devnet.world import Devnet
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage_session(request: pytest.FixtureRequest) -> AsyncIterator[Devnet]:
     """One devnet with sixteen miners, more for a whole matrix; a single validator is quicker than three."""
-    crashes = sum("case" in getattr(item, "fixturenames", ()) for item in request.session.items)
-    miners = CROWD if crashes > MUCH else MINERS
+    asked = [getattr(item, "callspec", None) for item in request.session.items]
+    crashes = [each for each in asked if each is not None and isinstance(each.params.get("case"), Case)]
+    miners = CROWD if len(crashes) > MUCH else MINERS
     async with await Devnet.start(miners=miners, validators=1, users=USERS) as world:
         yield world
 
