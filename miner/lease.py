@@ -58,6 +58,16 @@ class LeaseKeeper:
         """
         return await self._store.acquire(WATCH)
 
+    async def take_sagas(self) -> bool:
+        """Take every saga to work on that nobody else holds.
+
+        Returns:
+            Whether another one still holds any: a dead one's lease on a saga may outlast that on the cursor.
+        """
+        await self._store.lease_sagas()
+        held = await self._store.leases()
+        return any(each.resource != WATCH and each.owner != self._store.owner for each in held)
+
     def lost_any(self) -> bool:
         """Whether a lease has expired since this was last asked: it has to be taken again, if it can be."""
         lost, self._lost_any = self._lost_any, False

@@ -74,7 +74,7 @@ class Supervisor:
         self._finalised_since = clock.monotonic()
         self._swept_at: int | None = None
         self._done: Heads | None = None
-        self._to_lease = False
+        self._to_lease = True  # what a dead process held may have become free since the start
         self._passive: Heads | None = None
         self._rules: tuple[Policy, Pace] | None = None
 
@@ -200,8 +200,7 @@ class Supervisor:
         self._to_lease = self._to_lease or lost
         lease = await self._keeper.watch(heads)
         if self._to_lease:
-            await self._store.lease_sagas()
-            self._to_lease = False
+            self._to_lease = await self._keeper.take_sagas()
         await self._catch_up(heads.finalised, lease)
         sweep = self._sweep_is_due(heads.finalised)
         if sweep:

@@ -9,7 +9,7 @@ import pytest
 
 from miner.amounts import Chain
 from miner.errors import LeaseLost, ReadFailed, StoreUnavailable
-from miner.lease import LeaseKeeper
+from miner.lease import LeaseKeeper, saga_resource
 from miner.model import ImportedSend
 from miner.ports import Heads
 from miner.saga import State
@@ -89,6 +89,22 @@ class TestReadiness:
         await world.block(3)
         await world.block(SWEEP_BLOCKS)
         assert await world.state(swap_id) is State.MARKED
+
+    async def test_a_dead_ones_lease_that_outlasts_the_cursors_is_taken_as_it_ends(
+        self, make_world: MakeWorld
+    ) -> None:
+        world = await make_world(on_disk=True)
+        swap_id = world.stage.open_swap()
+        await world.round()
+        saga = await world.saga(swap_id)
+        world.stage.clock.now_ms += 2000
+        await world.store.acquire(saga_resource(saga.id))
+        world.stage.clock.now_ms += round(LEASE_S * 1000) - 1000
+        await world.restart(crash=True)
+        await world.round()
+        assert await world.store.open_sagas() == [], "the dead one's lease on it has not ended"
+        await world.block()
+        assert [each.key.swap_id for each in await world.store.open_sagas()] == [swap_id], "no sweep was due"
 
 
 class TestStalls:
