@@ -52,8 +52,8 @@ REST = (
     """INSERT INTO attempts SELECT id, 0, chain, iif(purpose = 'mark', 'mark', 'payment'), '0x' || id,
        zeroblob(200), 5, 1, 900, '["' || slot || '"]', 1 FROM lanes""",
     """INSERT INTO journal SELECT id, k, 1, 1, 'daemon:x', 1, 'NOTED', 'MARKING', 'MARKING',
-       '{"waiting":"payment"}', 8 * id + k FROM sagas, (SELECT 1 AS k UNION SELECT 2 UNION SELECT 3 UNION SELECT 4
-       UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8)""",
+       '{"waiting":"payment"}', 8 * id + k FROM sagas, (SELECT 1 AS k UNION SELECT 2 UNION SELECT 3
+       UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8)""",
     """INSERT INTO leases SELECT 'saga/' || id, id, NULL, 1, 1, 1, 0, 30000 FROM sagas""",
     f"""INSERT INTO reservations SELECT id, '{TAO}', '{PAYER}', 5, 1, '{TAO}', '{HOTKEY}', 1,
        iif(ended, 'captured', 'reserved'), iif(ended, 'captured', 'reserved') FROM sagas""",
