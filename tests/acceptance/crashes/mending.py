@@ -96,6 +96,7 @@ async def differing(troupe: Troupe) -> None:
         with sqlite3.connect(life.stage.folder / "state" / "swap-miner.sqlite") as store:
             store.execute("UPDATE sagas SET mark_retries = 7")
         store.close()
+    await troupe.each(lambda life: life.cli("rebuild", "--yes"))
     await troupe.start()
     await troupe.each(lambda life: life.cli("resume"))
     await troupe.judged()

@@ -151,7 +151,9 @@ SCENARIOS: dict[str, Scenario] = {
     "without a daemon": Scenario(
         mending.without_a_daemon, COMPLETED, ("store.withdraw",), in_commands=True,
     ),
-    "row and journal differ": Scenario(mending.differing, COMPLETED, ("store.reproject",)),
+    "row and journal differ": Scenario(
+        mending.differing, COMPLETED, ("store.reproject",), in_commands=True,
+    ),
     "landed and gone": Scenario(
         mending.landed_and_gone,
         End("Completed", State.COMPLETED, payouts=1, recovery=("landed_payout_is_gone",)),
