@@ -701,6 +701,25 @@ class Store(Protocol):
     async def bytes_live_until(self, chain: str, account: str) -> int:
         """Height from which nothing that was signed for an account is valid; 0 where eras set no end."""
 
+    # affairs
+
+    @acts
+    async def begin_affair(self, claim: Claim, lease: Lease, actor: str, detail: Mapping[str, Json]) -> Lane:
+        """Allot a lane for a miner's own business, have it signed, store both, with a line in the log.
+
+        Raises:
+            LeaseLost: The `watch` lease is not ours any more.
+            StaleSaga: First sends on the account are stopped.
+        """
+
+    @acts
+    async def fill_affair(self, wish: Replacement, lease: Lease) -> Lane:
+        """Store a filler in an affair's lane, whose bytes have died unused. Errors as for `begin_affair`."""
+
+    @reads
+    async def affairs(self, limit: int = 20) -> Sequence[Lane]:
+        """Lanes that no swap owns, newest first, for people."""
+
     # operator
 
     @reads

@@ -49,6 +49,10 @@ class Verifier:
         """Judge by these rules from now on."""
         self._policy = policy
 
+    def miner(self, hotkey: str) -> MinerAccounts | None:
+        """Our miner with that hotkey."""
+        return self._miners.get(hotkey)
+
     def order(self, swap: Swap, terms: Terms) -> PayoutOrder:
         """What has to be paid for a swap, after every check that needs no chain.
 

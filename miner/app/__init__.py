@@ -75,7 +75,14 @@ async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str
     return await accept(settings, store, actor)
 
 
-async def would(settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+def one_miner(settings: Settings, named: str | None) -> tuple[str, str]:
+    """Name and hotkey of the miner that is named, or of the only one."""
+    from miner.app.affairs import one_miner as found
+
+    return found(settings, named)
+
+
+async def would(settings: Settings, store: Store | None, asked: Sequence[Asked]) -> Sequence[Outcome]:
     """What would come of operators' requests now; nothing is changed and no lease taken."""
     from miner.app.requests import would as look
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from miner.affairs.wallet import Purse, purses
 from miner.amounts import Chain
+from miner.app.keys import load_keys
 from miner.app.tell import SystemClock
 from miner.app.wiring import Outside, connect, make_store
 from miner.chains.substrate.commitments import committed
@@ -59,6 +60,20 @@ def chosen(miners: Mapping[str, MinerAccounts], named: str | None) -> list[Miner
         names = ", ".join(each.name for each in miners.values())
         raise ConfigError("--miner", f"there is no miner {named!r}", f"There are: {names}")
     return found
+
+
+def one_miner(settings: Settings, named: str | None) -> tuple[str, str]:
+    """Name and hotkey of the miner that is named, or of the only one.
+
+    Raises:
+        ConfigError: There is none such, or several and none is named.
+    """
+    _, miners = load_keys(settings)
+    found = chosen(miners, named)
+    if len(found) > 1:
+        names = ", ".join(each.name for each in found)
+        raise ConfigError("--miner", "is missing", f"Name one of {names}")
+    return found[0].name, found[0].hotkey
 
 
 async def wallets(settings: Settings, named: str | None) -> Sequence[Purse]:

@@ -20,6 +20,7 @@ from miner.model import Asked, LanePurpose, OperatorRequest, Outcome, Saga, Sigh
 from miner.notify.log import configure
 from miner.ports import Store
 from miner.recover import Recoverer
+from miner.store import SqlStore
 
 POLL_S = 0.3
 """Between two looks at a request's row."""
@@ -43,12 +44,19 @@ async def _connected(settings: Settings) -> Outside:
     return await connect(settings, SystemClock())
 
 
-async def would(settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+async def would(settings: Settings, store: Store | None, asked: Sequence[Asked]) -> Sequence[Outcome]:
     """What would come of requests now; nothing is changed and no lease taken.
+
+    Args:
+        settings: Lead to the chains.
+        store: None where there is none yet: an empty one in memory stands for it.
+        asked: What is asked.
 
     Raises:
         ReadFailed: The contract's chain does not answer.
     """
+    if store is None:
+        return await _would_at_first(settings, asked)
     outside = await _connected(settings)
     try:
         heads = await outside.node.heads()
@@ -56,6 +64,15 @@ async def would(settings: Settings, store: Store, asked: Sequence[Asked]) -> Seq
         return [await judging.look(each, heads) for each in asked]
     finally:
         await outside.close()
+
+
+async def _would_at_first(settings: Settings, asked: Sequence[Asked]) -> Sequence[Outcome]:
+    empty = SqlStore("sqlite://")
+    await empty.open()
+    try:
+        return await would(settings, empty, asked)
+    finally:
+        await empty.close()
 
 
 async def ask(

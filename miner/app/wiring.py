@@ -155,6 +155,7 @@ def make_desk(settings: Settings, store: Store, outside: Outside) -> Desk:
         rails=outside.rails,
         verifier=Verifier(outside.rails, outside.miners, policy),
         policy=policy,
+        affairs=outside.affairs,
     )
 
 

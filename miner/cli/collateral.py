@@ -1,23 +1,24 @@
-"""`collateral view`: what a miner has with the contract, and when it may leave."""
+"""`collateral view|deposit|withdraw`: what a miner has with the contract, and moving it."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from miner.affairs.judge import about
 from miner.amounts import Chain, format_amount
 from miner.cli import render
+from miner.cli.affairs import WAIT_S, ActorOption, ReasonOption, WaitOption, YesOption, ask
 from miner.cli.gateway import wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
 from miner.cli.wallet import MinerOption
+from miner.model import Verb
 
 if TYPE_CHECKING:
     from miner.model import MinerStanding
 
-BLOCK_S = 12
-"""Block time of the contract's chain, for "about how long"."""
 UNKNOWN = "this contract does not tell"
 
 collateral = typer.Typer(no_args_is_help=True, help="A miner's collateral with the contract.")
@@ -36,6 +37,56 @@ def view(miner: MinerOption = None, config: ConfigOption = None, as_json: JsonOp
     for name, standing in found.miners:
         for line in lines_of(name, standing):
             render.say(line)
+
+
+AmountArgument = Annotated[
+    str, typer.Argument(metavar="AMOUNT", help='With its unit: "1.5 TAO" or "1500000000 rao".')
+]
+
+
+@collateral.command()
+def deposit(
+    amount: AmountArgument,
+    miner: MinerOption = None,
+    yes: YesOption = False,
+    reason: ReasonOption = "",
+    actor_name: ActorOption = None,
+    wait: WaitOption = WAIT_S,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Post collateral from the miner's hotkey. A dry run until --yes.
+
+    Example: swap-miner collateral deposit "1.5 TAO" --miner alice --yes
+    """
+    ask(Verb.DEPOSIT, miner, _rao(amount), yes, reason, actor_name, wait, config, as_json)
+
+
+@collateral.command()
+def withdraw(
+    amount: AmountArgument,
+    miner: MinerOption = None,
+    yes: YesOption = False,
+    reason: ReasonOption = "",
+    actor_name: ActorOption = None,
+    wait: WaitOption = WAIT_S,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take collateral back to the miner's hotkey. A dry run until --yes.
+
+    The contract pays it to an inactive miner, after the cooldown, without reservation or open swap; what is
+    not so is said, with the block at which a cooldown ends.
+
+    Example: swap-miner collateral withdraw "1.5 TAO" --miner alice --yes
+    """
+    ask(Verb.WITHDRAW, miner, _rao(amount), yes, reason, actor_name, wait, config, as_json)
+
+
+def _rao(text: str) -> int:
+    from miner.config import amount_in_tao
+
+    return amount_in_tao(text)
 
 
 def facts_of(name: str, standing: MinerStanding) -> dict[str, Any]:
@@ -110,10 +161,3 @@ def _cooldown(standing: MinerStanding) -> str:
     if not standing.cooldown_left:
         return f"over since block {standing.cooldown_ends}"
     return f"ends at block {standing.cooldown_ends} ({about(standing.cooldown_left)})"
-
-
-def about(blocks: int) -> str:
-    """A number of blocks, and about how long that is."""
-    minutes = blocks * BLOCK_S // 60
-    long = f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(minutes, 1)} min"
-    return f"{blocks} blocks left, about {long}"

@@ -54,8 +54,13 @@ class Wiring(Protocol):
             The code hash that was pinned before, and the one that is pinned now.
         """
 
-    async def would(self, settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+    async def would(
+        self, settings: Settings, store: Store | None, asked: Sequence[Asked]
+    ) -> Sequence[Outcome]:
         """What would come of operators' requests now; nothing is changed and no lease taken."""
+
+    def one_miner(self, settings: Settings, named: str | None) -> tuple[str, str]:
+        """Name and hotkey of the miner that is named, or of the only one."""
 
     async def ask(
         self,
@@ -198,6 +203,17 @@ def looking(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
 def acting(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
     """Do something with the store, which is made where it is missing."""
     return asyncio.run(_with_store(settings, work))
+
+
+def looking_if_any(settings: Settings, work: Callable[[Store | None], Awaitable[T]]) -> T:
+    """Read from the store where there is one; looking makes none."""
+    if settings.store.may_exist:
+        return acting(settings, work)
+
+    async def without() -> T:
+        return await work(None)
+
+    return asyncio.run(without())
 
 
 async def _with_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from miner.cli import act, backup, look, recover, setup
+from miner.cli import act, affairs, backup, look, recover, setup
 from miner.cli.collateral import collateral
 from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
 from miner.cli.logs import logs
@@ -60,6 +60,8 @@ app.command()(look.swaps)
 app.command()(look.show)
 app.command()(look.evidence)
 app.command()(wallet)
+app.command()(affairs.activate)
+app.command()(affairs.deactivate)
 app.add_typer(collateral, name="collateral")
 app.add_typer(quote, name="quote")
 app.command()(act.pause)

@@ -50,7 +50,8 @@ BlockOption = Annotated[
     int, typer.Option("--block", metavar="HEIGHT", min=0, help="The block of TX, where you know it.")
 ]
 TxArgument = Annotated[str, typer.Argument(metavar="TX", help="Id of the transaction that paid the user.")]
-_WAIT_S = 90.0
+WAIT_S = 90.0
+"""How long the daemon has to answer, where nothing else is said."""
 _SPAN = re.compile(r"(\d{1,6})\s*(s|m|h)?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
 
@@ -60,7 +61,7 @@ def retry(
     yes: YesOption = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.")] = "",
     actor_name: ActorOption = None,
-    wait: WaitOption = _WAIT_S,
+    wait: WaitOption = WAIT_S,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,7 +86,7 @@ def release(
         str, typer.Option("--for", metavar="TIME", help="Keep it from being set aside again: 90s, 10m, 1h.")
     ] = "10m",
     actor_name: ActorOption = None,
-    wait: WaitOption = _WAIT_S,
+    wait: WaitOption = WAIT_S,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -112,7 +113,7 @@ def quarantine(
     yes: YesOption = False,
     reason: ReasonOption = "",
     actor_name: ActorOption = None,
-    wait: WaitOption = _WAIT_S,
+    wait: WaitOption = WAIT_S,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,7 +136,7 @@ def adopt_payout(
     yes: YesOption = False,
     reason: ReasonOption = "",
     actor_name: ActorOption = None,
-    wait: WaitOption = _WAIT_S,
+    wait: WaitOption = WAIT_S,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,7 +157,7 @@ def mark(
     yes: YesOption = False,
     reason: ReasonOption = "",
     actor_name: ActorOption = None,
-    wait: WaitOption = _WAIT_S,
+    wait: WaitOption = WAIT_S,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

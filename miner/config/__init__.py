@@ -4,6 +4,7 @@ from miner.config.ops import OpsSettings
 from miner.config.policy import to_policy
 from miner.config.preflight import CheckLine, settings_lines
 from miner.config.problems import ConfigErrors, each_problem, without_credentials
+from miner.config.quantities import amount_in_tao
 from miner.config.reading import DEFAULT_PATHS, find, load, read
 from miner.config.reload import Reload, reload
 from miner.config.secrets import SecretFile, SecretKind
@@ -35,6 +36,7 @@ __all__ = [
     "SecretKind",
     "Settings",
     "StoreSettings",
+    "amount_in_tao",
     "each_problem",
     "example",
     "find",

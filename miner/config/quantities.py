@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from miner.amounts import Chain
 from miner.config.problems import BadValue
+from miner.errors import ConfigError
 
 SS58_PREFIX = 42
 _AMOUNT = re.compile(r"([0-9][0-9_]{0,30})(?:\.([0-9]{1,20}))?\s*([A-Za-z]+)", re.ASCII)
@@ -56,6 +57,18 @@ def parse_amount(value: object, chain: Chain) -> int:
     if amount > chain.supply:
         raise BadValue(f"{{value}} is more than all {coin} that can exist", remedy)
     return amount
+
+
+def amount_in_tao(text: str) -> int:
+    """An amount given to a command, in rao.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return parse_amount(text, Chain.TAO)
+    except BadValue as bad:
+        raise ConfigError("AMOUNT", bad.problem.replace("{value}", repr(text[:40])), bad.remedy) from None
 
 
 def check_ss58(value: str) -> str:

@@ -19,6 +19,8 @@ MESSAGES: Final[Mapping[AffairKind, str]] = {
     AffairKind.WITHDRAW: "withdraw_collateral",
     AffairKind.DEACTIVATE: "deactivate",
 }
+LIFE_BLOCKS: Final = 24
+"""Blocks within which a call lands or is dead: its nonce stands before those of the hotkey's marks."""
 READS: Final[Mapping[str, tuple[str, str, type]]] = {
     "collateral": ("get_collateral", "hotkey", int),
     "minimum": ("get_min_collateral", "", int),
@@ -88,7 +90,7 @@ class ContractAffairs:
             purpose=LanePurpose.AFFAIR,
             recipient=self._address,
             amount=_value(affair),
-            die_by=None,
+            die_by=at.height + LIFE_BLOCKS,
             max_fee=self._max_fee,
         )
 

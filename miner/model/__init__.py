@@ -59,7 +59,7 @@ from miner.model.record import (
     SagaPatch,
     Step,
 )
-from miner.model.request import Asked, Came, OperatorRequest, Outcome, Standing, Verb
+from miner.model.request import NO_SWAP, Asked, Came, OperatorRequest, Outcome, Standing, Verb
 from miner.model.swap import (
     BlockFacts,
     ContractEvent,
@@ -73,6 +73,7 @@ from miner.model.swap import (
 )
 
 __all__ = [
+    "NO_SWAP",
     "AccountRow",
     "Adopted",
     "Affair",

@@ -188,7 +188,7 @@ class Lane:
 
     Attributes:
         id: Key in the store.
-        saga_id: The saga it was allotted for.
+        saga_id: The saga it was allotted for; None for an affair, which no saga owns.
         slot: `"17"` (nonce) or `"txid:vout"` (anchor outpoint).
         txid: Id of the attempt (or adopted taker) that is in a block, once one is.
         block: The block that holds it.
@@ -201,7 +201,7 @@ class Lane:
     account: str
     slot: str
     purpose: LanePurpose
-    saga_id: int
+    saga_id: int | None
     recipient: str
     amount: int
     state: LaneState

@@ -8,9 +8,12 @@ from enum import StrEnum
 
 from miner.model.record import Json
 
+NO_SWAP = -1
+"""Stands where a swap's id would, in a request that is about a miner and not about a swap."""
+
 
 class Verb(StrEnum):
-    """What can be asked for one swap."""
+    """What can be asked, for one swap or for one miner."""
 
     RETRY = "retry"
     """Try now what waits for its next attempt."""
@@ -22,6 +25,19 @@ class Verb(StrEnum):
     """Credit a transaction that was made outside as this swap's payout."""
     MARK = "mark"
     """Have a final payout marked, credited first where it is not."""
+    DEPOSIT = "deposit"
+    """Post collateral."""
+    WITHDRAW = "withdraw"
+    """Take collateral back."""
+    ACTIVATE = "activate"
+    """Tell what keeps a miner from being voted active; validators do it, so nothing is sent."""
+    DEACTIVATE = "deactivate"
+    """End a miner's service."""
+
+    @property
+    def is_affair(self) -> bool:
+        """Whether it is about a miner and not about a swap."""
+        return self in (Verb.DEPOSIT, Verb.WITHDRAW, Verb.ACTIVATE, Verb.DEACTIVATE)
 
 
 class Standing(StrEnum):
@@ -55,12 +71,14 @@ class Asked:
 
     Attributes:
         verb: What to do.
-        swap_id: The contract's id.
+        swap_id: The contract's id; `NO_SWAP` where it is about a miner.
         actor: Who asks.
         reason: Why; empty where the verb needs none.
         txid: The payout in question, as it was typed; empty where there is none.
         block: Where the operator says it is; 0 for unknown.
         hold_s: For a release: how long it is kept from being set aside again.
+        account: For a miner's affair: its hotkey.
+        amount: For collateral: how much, rao.
     """
 
     verb: Verb
@@ -70,6 +88,8 @@ class Asked:
     txid: str = ""
     block: int = 0
     hold_s: int = 0
+    account: str = ""
+    amount: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

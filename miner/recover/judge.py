@@ -259,7 +259,7 @@ def _too_late_to_mark(facts: Facts) -> bool:
     return gate_closed(facts.finalised.height, facts.saga.swap.timeout_block, 0)
 
 
-_JUDGES: Mapping[Verb, Callable[[Facts], Ruling]] = {
+_JUDGES: Mapping[Verb, Callable[[Facts], Ruling]] = {  # a miner's affairs: see miner.affairs.judge
     Verb.RETRY: _retry,
     Verb.RELEASE: _release,
     Verb.QUARANTINE: _quarantine,

@@ -9,6 +9,7 @@ import asyncio
 
 import structlog
 
+from miner.affairs import service as affairs
 from miner.errors import (
     EffectError,
     InvariantBroken,
@@ -103,6 +104,8 @@ class Recoverer:
             return _unknown(asked, str(error)), False
 
     async def _one(self, asked: Asked, heads: Heads, dry: bool) -> tuple[Outcome, bool]:
+        if asked.verb.is_affair:
+            return await (affairs.look if dry else affairs.do)(self._desk, asked, heads), False
         saga = await self._saga(asked, dry)
         if saga is None:
             text = "this store knows no such swap"
@@ -160,13 +163,16 @@ def _outcome(asked: Asked, came: Came, text: str, remedy: str = "") -> Outcome:
 
 
 def _unknown(asked: Asked, text: str) -> Outcome:
+    if asked.verb.is_affair:
+        return _outcome(asked, Came.UNKNOWN, text, "ask again")
     again = f"ask again: swap-miner {asked.verb.value} {asked.swap_id}"
     return _outcome(asked, Came.UNKNOWN, text, again + (" TX" if asked.verb is Verb.ADOPT else ""))
 
 
 def _interrupted(asked: Asked) -> Outcome:
     text = "whoever took this up ended before answering; it may have been done or not"
-    return _outcome(asked, Came.UNKNOWN, text, f"swap-miner show {asked.swap_id}")
+    look = "swap-miner collateral view" if asked.verb.is_affair else f"swap-miner show {asked.swap_id}"
+    return _outcome(asked, Came.UNKNOWN, text, look)
 
 
 def _told(asked: Asked, ruling: Ruling) -> Outcome:

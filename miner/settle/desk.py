@@ -25,7 +25,7 @@ from miner.model import (
     Swap,
     Terms,
 )
-from miner.ports import Node, Rail, Store, SwapContract
+from miner.ports import Affairs, Node, Rail, Store, SwapContract
 from miner.saga import Event, State
 from miner.verdict import Tick
 from miner.verdict.remedies import command_for
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("settle")
 
+_CALLS = frozenset({LanePurpose.MARK, LanePurpose.AFFAIR})
+"""Purposes of lanes that call the contract."""
 CODE_HASH = "code_hash"
 """Under which the store pins the hash of the contract's code."""
 
@@ -53,6 +55,7 @@ class Desk:
     rails: Mapping[Chain, Rail]
     verifier: Verifier
     policy: Policy
+    affairs: Affairs | None = None
     random: random.Random = field(default_factory=random.Random)
     audited: dict[tuple[str, str], int] = field(default_factory=dict)
     """Accounts (chain id, account) whose spends were accounted for since start (law 9), each with the height
@@ -95,13 +98,13 @@ class Desk:
 
     async def locate(self, lane: Lane) -> Sighting:
         """Look for a lane where it belongs."""
-        if lane.purpose is LanePurpose.MARK:
+        if lane.purpose in _CALLS:
             return await self.contract.locate(lane)
         return await self.rail_of(lane).locate(lane)
 
     async def broadcast(self, lane: Lane) -> None:
         """Send a lane's newest bytes where they belong."""
-        if lane.purpose is LanePurpose.MARK:
+        if lane.purpose in _CALLS:
             await self.contract.broadcast(lane)
         else:
             await self.rail_of(lane).broadcast(lane)

@@ -24,9 +24,10 @@ from miner.errors import (
     StoreError,
 )
 from miner.inventory import Wanting, by_deadline, deadline
-from miner.model import Lane, Policy, RecoveryEntry, Saga, SagaPatch, Step, Terms
+from miner.model import Lane, LanePurpose, Policy, RecoveryEntry, Saga, SagaPatch, Step, Terms
 from miner.ports import Heads
 from miner.saga import BEFORE_PIVOT, TABLE, Event, State
+from miner.settle.affairs import follow
 from miner.settle.desk import Desk, Round
 from miner.settle.mark import Marker
 from miner.settle.pay import Payer
@@ -53,6 +54,7 @@ class RoundReport:
         sagas: Open sagas looked at.
         lanes: Open lanes looked at.
         steps: Commands carried out.
+        affairs: Open lanes that no swap owns.
         failures: What stopped single sagas, by swap id; they are tried again in the next round.
         blind: What could not be read that every new swap needs; empty where all could.
     """
@@ -60,6 +62,7 @@ class RoundReport:
     sagas: int = 0
     lanes: int = 0
     steps: int = 0
+    affairs: int = 0
     failures: dict[int, str] = field(default_factory=dict)
     blind: str = ""
 
@@ -104,6 +107,8 @@ class Settler:
         desk, report = self._desk, RoundReport()
         now_ms = await desk.store.now_ms()
         due = await self._look(heads, now_ms, report)
+        if report.affairs and not await follow(desk, due, heads):
+            self._turns.again()
         sagas = by_deadline(await desk.store.open_sagas())
         report.sagas = len(sagas)
         if not sagas:
@@ -137,6 +142,7 @@ class Settler:
         """Sight every open lane whose turn it is; returns ids of those whose bytes are to be sent again."""
         lanes = await self._desk.store.open_lanes()
         report.lanes = len(lanes)
+        report.affairs = sum(lane.purpose is LanePurpose.AFFAIR for lane in lanes)
         self._desk.sent = {lane.id: at for lane in lanes if (at := self._desk.sent.get(lane.id)) is not None}
         due: list[int] = []
 

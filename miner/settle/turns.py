@@ -41,4 +41,6 @@ class Turns:
 
     def _on_contracts_chain(self, lane: Lane) -> bool:
         tao = self._desk.rails.get(Chain.TAO)
-        return lane.purpose is LanePurpose.MARK or (tao is not None and lane.chain == tao.chain_id)
+        return lane.purpose in (LanePurpose.MARK, LanePurpose.AFFAIR) or (
+            tao is not None and lane.chain == tao.chain_id
+        )

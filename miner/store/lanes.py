@@ -24,10 +24,14 @@ from miner.store.dialect import SIGNED
 from miner.store.rows import dumps, load_lanes, with_attempts
 from miner.store.statements import lanes as sql
 
-_FIRST_KIND = {LanePurpose.PAYOUT: AttemptKind.PAYMENT, LanePurpose.MARK: AttemptKind.MARK}
+_FIRST_KIND = {
+    LanePurpose.PAYOUT: AttemptKind.PAYMENT,
+    LanePurpose.MARK: AttemptKind.MARK,
+    LanePurpose.AFFAIR: AttemptKind.CALL,
+}
 
 
-def claim(conn: Connection, saga_id: int, wish: Claim, now: int) -> tuple[int, dict[str, Any]]:
+def claim(conn: Connection, saga_id: int | None, wish: Claim, now: int) -> tuple[int, dict[str, Any]]:
     """Allot a lane, have its bytes signed, and store both.
 
     Returns:
@@ -39,7 +43,9 @@ def claim(conn: Connection, saga_id: int, wish: Claim, now: int) -> tuple[int, d
         StaleSaga: First sends on the account are stopped; or an imported send for this swap came meanwhile.
     """
     money.check_amounts(wish.amount)
-    if wish.purpose is LanePurpose.PAYOUT:
+    if (saga_id is None) != (wish.purpose is LanePurpose.AFFAIR):
+        raise InvariantBroken(f"a {wish.purpose} lane of saga {saga_id}")
+    if wish.purpose is LanePurpose.PAYOUT and saga_id is not None:
         check_unpaid(conn, saga_id)
         _check_not_imported(conn, saga_id)
     slot, nonce = money.next_slot(conn, wish)
@@ -67,7 +73,9 @@ def _check_not_imported(conn: Connection, saga_id: int) -> None:
         raise StaleSaga(f"saga {saga_id}: another program says it paid this swap")
 
 
-def _insert(conn: Connection, saga_id: int, wish: Claim, slot: str, nonce: int | None, now: int) -> int:
+def _insert(
+    conn: Connection, saga_id: int | None, wish: Claim, slot: str, nonce: int | None, now: int
+) -> int:
     values = {
         "saga_id": saga_id,
         "chain": wish.chain,
@@ -126,7 +134,7 @@ def _write_attempt(
     conn.info[SIGNED] = tx.txid
 
 
-def replace(conn: Connection, saga_id: int, wish: Replacement, now: int) -> dict[str, Any]:
+def replace(conn: Connection, saga_id: int | None, wish: Replacement, now: int) -> dict[str, Any]:
     """Store a further attempt in a lane; returns what the journal tells of it.
 
     Raises:

@@ -128,7 +128,7 @@ def next_slot(conn: Connection, claim: Claim) -> tuple[str, int | None]:
         InvariantBroken: The claim names neither a floor nor an anchor, or both.
     """
     row = find_account(conn, claim.chain, claim.account)
-    if row and row.stopped and claim.purpose is LanePurpose.PAYOUT:
+    if row and row.stopped and claim.purpose is not LanePurpose.MARK:
         raise StaleSaga(f"first sends on {claim.account} are stopped: {row.stopped}")
     if (claim.nonce_floor is None) == (claim.anchor is None):
         raise InvariantBroken("a claim is for a nonce or for an anchor")

@@ -35,6 +35,8 @@ def _ask(conn: Connection, asked: Asked, ttl_ms: int) -> int:
                 "txid": asked.txid,
                 "block": asked.block,
                 "hold_s": asked.hold_s,
+                "account": asked.account,
+                "amount": asked.amount,
             }
         ),
         "expires_at_ms": 0,
@@ -67,6 +69,8 @@ def answer(conn: Connection, owner_id: str, request: OperatorRequest, outcome: O
         return False
     asked = request.asked
     detail = {"request": request.id, "reason": asked.reason, "txid": asked.txid, **told}
+    if asked.account:
+        detail |= {"account": asked.account, "amount": str(asked.amount)}
     operator.log(conn, asked.actor, asked.verb.value, detail)
     return True
 

@@ -166,7 +166,7 @@ lanes = Table(
     "lanes",
     metadata,
     _int("id", primary_key=True),
-    _int("saga_id", ForeignKey("sagas.id")),
+    _int("saga_id", ForeignKey("sagas.id"), nullable=True),
     _str("chain"),
     _str("account"),
     _str("slot"),
@@ -270,6 +270,15 @@ imported = Table(
     _int("block"),
     _flag("marked"),
     _int("timeout_block", nullable=True),
+    _int("at_ms"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    _int("swap_id", primary_key=True, autoincrement=False),
+    _int("amount"),
+    _str("actor"),
     _int("at_ms"),
 )
 

@@ -16,7 +16,7 @@ from miner.model import (
     SightingKind,
     TakerEffect,
 )
-from miner.store import lanes, leases, money
+from miner.store import affairs, lanes, leases, money
 from miner.store.rows import lane_of
 from miner.store.statements import lanes as sql
 
@@ -52,11 +52,16 @@ def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
     row = conn.execute(sql.SIGHT, _values(stored, seen, state, taker)).one_or_none()
     if row is None:  # another process, on a database that lets two write at a time
         return lanes.newest(conn, lane.id)
+    moved = lane_of(row, stored.attempts)
+    if stored.saga_id is None:
+        if state.closed:
+            affairs.settled(conn, moved)
+        return moved
     if state is LaneState.LANDED:
         money.capture(conn, stored.saga_id, stored.purpose)
     if state.closed:
         leases.release_ended(conn, stored.saga_id)
-    return lane_of(row, stored.attempts)
+    return moved
 
 
 def state_after(lane: Lane, seen: Sighting, taker: TakerEffect | None) -> LaneState:
@@ -83,6 +88,8 @@ def _in_block(lane: Lane, seen: Sighting) -> LaneState:
 def _taker(conn: Connection, lane: Lane, seen: Sighting) -> TakerEffect | None:
     if seen.kind is not SightingKind.TAKEN:
         return None
+    if lane.purpose is LanePurpose.AFFAIR:
+        return TakerEffect.PAYS_NOTHING  # whatever it did, nothing of ours can land any more
     effect = seen.taker or TakerEffect.AMBIGUOUS
     if effect is not TakerEffect.PAYS or lane.purpose is LanePurpose.MARK or seen.txid is None:
         return effect

@@ -16,6 +16,7 @@ from miner.model import (
     AccountRow,
     Asked,
     Audit,
+    Claim,
     FeedEntry,
     Head,
     ImportedSend,
@@ -28,12 +29,14 @@ from miner.model import (
     Outcome,
     PendingRecovery,
     RecoveryEntry,
+    Replacement,
     Saga,
     Sighting,
     Step,
 )
 from miner.saga import State
 from miner.store import (
+    affairs,
     chain,
     doubts,
     journal,
@@ -351,6 +354,20 @@ class SqlStore:
     async def bytes_live_until(self, chain: str, account: str) -> int:
         """See `Store.bytes_live_until`."""
         return await self._db.read(money.bytes_live_until, chain, account)
+
+    # affairs
+
+    async def begin_affair(self, claim: Claim, lease: Lease, actor: str, detail: Mapping[str, Json]) -> Lane:
+        """See `Store.begin_affair`."""
+        return await self._db.write(affairs.begin, claim, lease, actor, detail)
+
+    async def fill_affair(self, wish: Replacement, lease: Lease) -> Lane:
+        """See `Store.fill_affair`."""
+        return await self._db.write(affairs.fill, wish, lease)
+
+    async def affairs(self, limit: int = 20) -> Sequence[Lane]:
+        """See `Store.affairs`."""
+        return await self._db.read(affairs.newest, limit)
 
     # operator
 

@@ -49,3 +49,42 @@ async def test_this_chain_holds_no_quotes_and_says_so(stage: Stage) -> None:
     name = (await told(stage, "wallet"))["accounts"][0]["miner"]
     (row,) = (await told(stage, "quote", "show", "--miner", name, "--text", text))["miners"]
     assert row["directions"][0]["preview"]["receives"] == "3415500000"
+
+
+async def test_collateral_by_the_running_daemon_and_by_the_command_alone(stage: Stage) -> None:
+    """Deposit through the daemon; deactivate and withdraw where none runs; a daemon follows what is left."""
+    hotkey = str(stage.devnet.miners[0].hotkey.ss58_address)
+    config, contract = stage.config(), stage.devnet.contract
+    await contract.set_timeout(10)
+    first = await contract.collateral(hotkey)
+    name = (await told(stage, "wallet"))["accounts"][0]["miner"]
+    miner = ("--miner", name)
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        dry = await told(stage, "collateral", "deposit", "2 TAO", *miner)
+        assert (dry["outcome"], dry["dry_run"]) == ("would", True)
+        assert await contract.collateral(hotkey) == first
+        did = await told(stage, "collateral", "deposit", "2 TAO", *miner, "--yes")
+        assert did["outcome"] == "done"
+        await stage.step(daemon, blocks=2)
+        assert await contract.collateral(hotkey) == first + 2 * TAO
+        too_soon = await told(stage, "collateral", "withdraw", "1 TAO", *miner, "--yes", code=1)
+        assert (too_soon["outcome"], "it is active" in too_soon["text"]) == ("refused", True)
+        assert too_soon["next"] == f"swap-miner deactivate --miner {name} --yes"
+    left = await told(stage, "deactivate", *miner, "--yes")
+    assert left["outcome"] == "done"
+    await stage.step(blocks=1)
+    assert not await contract.is_active(hotkey)
+    waits = await told(stage, "collateral", "withdraw", "1 TAO", *miner, code=1)
+    assert "the cooldown ends at block" in waits["text"]
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        await stage.step(daemon, blocks=21)
+        assert (await told(stage, "collateral", "withdraw", "1 TAO", *miner, "--yes"))["outcome"] == "done"
+        await stage.step(daemon, blocks=2)
+    assert await contract.collateral(hotkey) == first + TAO
+    lanes = stage.rows("SELECT purpose, state, saga_id FROM lanes ORDER BY id")
+    assert lanes == [("affair", "landed", None)] * 3
+    assert stage.rows("SELECT count(*) FROM accounts WHERE stopped <> ''") == [(0,)]
+    voted = await told(stage, "activate", *miner)
+    assert "validators vote a miner active" in voted["text"]

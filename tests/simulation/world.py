@@ -32,6 +32,7 @@ from miner.sweep import SweepReconciler, register_all
 from miner.verify import MinerAccounts, Verifier
 from miner.watch import Watcher
 from tests.simulation.link import Link
+from tests.simulation.model_affairs import ModelAffairs
 from tests.simulation.model_btc import ModelBtcRail
 from tests.simulation.model_contract import ModelContract, ModelNode
 from tests.simulation.model_lanes import ModelLanes
@@ -144,6 +145,7 @@ class World:
         self.lanes = ModelLanes(stage.tao, self.link, self._keys())
         self.node = ModelNode(stage.tao, self.link)
         self.contract = ModelContract(self.lanes, CONTRACT)
+        self.affairs = ModelAffairs(self.lanes, CONTRACT)
         payers = [miner.accounts for miner in stage.miners]
         self.tao = ModelTaoRail(self.lanes, [each[Chain.TAO] for each in payers])
         self.btc = ModelBtcRail(
@@ -163,6 +165,7 @@ class World:
             rails=rails,
             verifier=Verifier(rails, miners, self.policy),
             policy=self.policy,
+            affairs=self.affairs,
             random=random.Random(f"{self.seed} {self._owners}"),
         )
         self.watcher = Watcher(self.node, self.contract, self.store, miners)

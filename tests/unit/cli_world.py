@@ -139,7 +139,12 @@ class Wired:
             return None
         return await store.clear_account(TAO, account, 10, actor)
 
-    async def would(self, settings: Settings, store: Store, asked: Sequence[Asked]) -> Sequence[Outcome]:
+    def one_miner(self, settings: Settings, named: str | None) -> tuple[str, str]:
+        return settings.miners[0].name, ALICE
+
+    async def would(
+        self, settings: Settings, store: Store | None, asked: Sequence[Asked]
+    ) -> Sequence[Outcome]:
         self.asked += asked
         return [replace(self.outcome, swap_id=each.swap_id) for each in asked]
 

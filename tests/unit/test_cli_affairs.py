@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from miner.affairs.judge import about
 from miner.affairs.wallet import Purse
 from miner.amounts import Chain
 from miner.app.affairs import Committed, Quotes
-from miner.cli.collateral import about
 from miner.errors import Refused
 from miner.model import MinerStanding
 from tests.unit.cli_world import World
@@ -85,7 +85,7 @@ class TestCollateral:
         assert run("collateral", "view", "--json").json["miners"][0]["collateral"] is None
 
     def test_how_long_blocks_take(self) -> None:
-        assert about(1) == "1 blocks left, about 1 min"
+        assert about(1) == "1 block left, about 1 min"
         assert about(325) == "325 blocks left, about 1 h 5 min"
 
 

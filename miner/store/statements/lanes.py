@@ -112,6 +112,13 @@ CREDITED = union(
 
 CREDITED_SWAPS = select(sagas.c.swap_id).where(sagas.c.id.in_(select(CREDITED.subquery().c.saga_id)))
 """Swaps that a transaction has paid, or was signed for."""
+AFFAIRS = (
+    select(lanes)
+    .where(lanes.c.purpose == word(LanePurpose.AFFAIR))
+    .order_by(lanes.c.id.desc())
+    .limit(number("limit"))
+)
+"""Lanes that no swap owns, newest first."""
 OF_SAGA = select(lanes).where(lanes.c.saga_id == number("saga")).order_by(lanes.c.id)
 """Every lane that a saga ever had."""
 

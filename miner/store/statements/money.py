@@ -94,7 +94,17 @@ def _held(*which: ColumnElement[bool]) -> Select[Any]:
         )
         .scalar_subquery()
     )
-    return select(payouts + marks)
+    affairs = (
+        select(_sum(lanes.c.amount))
+        .where(
+            lanes.c.chain == text("chain"),
+            lanes.c.account == text("account"),
+            lanes.c.purpose == word(LanePurpose.AFFAIR),
+            lanes.c.closed == NO,
+        )
+        .scalar_subquery()
+    )
+    return select(payouts + marks + affairs)
 
 
 HELD = _held()

@@ -137,6 +137,8 @@ def in_make_test(case: Case) -> bool:
 
 UNREACHED = {
     "affairs.prepare_affair": "by an operator's request, which is given again: nothing is stored yet",
+    "store.begin_affair": "as affairs.prepare_affair; test_services_affairs.py dies before and after it",
+    "store.fill_affair": "where an operator's call was never included; at each look until it is written",
     "affairs.sign": "as affairs.prepare_affair: bytes and lane are stored together, or not at all",
     "btc.resign": "Bitcoin's bytes never expire, so nobody asks for them anew",
     **{

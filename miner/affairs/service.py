@@ -1,0 +1,129 @@
+"""Reads what a miner's business rests on, and does it: one lane, stored before it is sent (law 2)."""
+
+from __future__ import annotations
+
+import structlog
+
+from miner.affairs.judge import AffairFacts, AffairRuling, judge_affair
+from miner.amounts import Chain
+from miner.errors import EffectError, InvariantBroken, Refused
+from miner.lease import WATCH
+from miner.model import Affair, AffairKind, Asked, Came, Lane, LanePurpose, Outcome, Verb
+from miner.ports import Affairs, Heads
+from miner.settle.desk import Desk
+
+log = structlog.get_logger("affairs")
+
+KINDS = {
+    Verb.DEPOSIT: AffairKind.DEPOSIT,
+    Verb.WITHDRAW: AffairKind.WITHDRAW,
+    Verb.DEACTIVATE: AffairKind.DEACTIVATE,
+}
+
+
+async def look(desk: Desk, asked: Asked, heads: Heads) -> Outcome:
+    """What would come of a request; nothing is changed.
+
+    Raises:
+        ReadFailed: Something that it rests on could not be learned.
+    """
+    return _told(asked, await _judged(desk, asked, heads))
+
+
+async def do(desk: Desk, asked: Asked, heads: Heads) -> Outcome:
+    """Judge it again and do it, where it may be done.
+
+    Raises:
+        ReadFailed: Something could not be learned; nothing was signed.
+        StoreError: The store refuses; nothing was sent.
+    """
+    ruling = await _judged(desk, asked, heads)
+    if ruling.came is not Came.WOULD:
+        return _told(asked, ruling)
+    affair = _affair(asked)
+    lease = await desk.store.acquire(WATCH)
+    claim = await _port(desk).prepare_affair(affair, heads.best)
+    detail = {"verb": asked.verb.value, "amount": str(asked.amount), "reason": asked.reason}
+    lane = await desk.store.begin_affair(claim, lease, asked.actor, detail)
+    await _send(desk, lane, heads)
+    told = _told(asked, ruling)
+    txid = lane.latest.tx.txid
+    text = f"{told.text}; sent as {txid} (nonce {lane.slot}), followed until it is final"
+    return Outcome(
+        swap_id=asked.swap_id,
+        came=Came.DONE,
+        text=text,
+        remedy="see what became of it: swap-miner collateral view",
+        detail={**told.detail, "txid": txid, "nonce": lane.slot},
+    )
+
+
+async def _send(desk: Desk, lane: Lane, heads: Heads) -> None:
+    """Send what is stored. Whatever the answer, the next look tells what became of it (law 3)."""
+    try:
+        await desk.broadcast(lane)
+    except EffectError as error:
+        log.warning("broadcast_unsure", lane=lane.id, outcome=type(error).__name__, cause=error.cause)
+        return
+    desk.sent[lane.id] = (lane.latest.tx.txid, heads.finalised.height)
+    log.info("broadcast", lane=lane.id, purpose=lane.purpose, txid=lane.latest.tx.txid)
+
+
+async def _judged(desk: Desk, asked: Asked, heads: Heads) -> AffairRuling:
+    facts = await gather(desk, asked, heads)
+    ruling = judge_affair(asked.verb, facts)
+    if ruling.came is not Came.WOULD:
+        return ruling
+    try:
+        await _port(desk).try_affair(_affair(asked), heads.best)
+    except Refused as refused:
+        return AffairRuling(
+            came=Came.REFUSED,
+            text=f"the contract would refuse it: {refused.cause}",
+            conditions=ruling.conditions,
+        )
+    return ruling
+
+
+async def gather(desk: Desk, asked: Asked, heads: Heads) -> AffairFacts:
+    """Everything that a decision rests on, but for the contract's own word.
+
+    Raises:
+        ReadFailed: Something of it could not be learned.
+    """
+    miner = desk.verifier.miner(asked.account)
+    tao = desk.rails[Chain.TAO]
+    stopped = {(row.chain, row.account): row.stopped for row in await desk.store.accounts()}
+    return AffairFacts(
+        name=miner.name if miner is not None else asked.account,
+        standing=await _port(desk).standing(asked.account, heads.best),
+        amount=asked.amount,
+        spendable=await tao.spendable(asked.account),
+        reserved=await desk.store.reserved(tao.chain_id, asked.account),
+        fee=desk.policy.mark_fee,
+        under_way=await _under_way(desk, asked.account),
+        stopped=stopped.get((tao.chain_id, asked.account), ""),
+    )
+
+
+async def _under_way(desk: Desk, account: str) -> str:
+    for lane in await desk.store.open_lanes():
+        if lane.purpose is LanePurpose.AFFAIR and lane.account == account:
+            return f"{lane.latest.tx.txid} (nonce {lane.slot}, {lane.state})"
+    return ""
+
+
+def _affair(asked: Asked) -> Affair:
+    return Affair(KINDS[asked.verb], asked.account, asked.amount)
+
+
+def _port(desk: Desk) -> Affairs:
+    if desk.affairs is None:
+        raise InvariantBroken("no miner's business is done here")
+    return desk.affairs
+
+
+def _told(asked: Asked, ruling: AffairRuling) -> Outcome:
+    return Outcome(
+        swap_id=asked.swap_id, came=ruling.came, text=ruling.text, remedy=ruling.remedy, detail=ruling.detail
+    )
