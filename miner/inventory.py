@@ -6,14 +6,20 @@ gate: the chain itself will refuse what is not there, and nothing else waits for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from miner.amounts import Chain
 from miner.errors import Refused
-from miner.model import Caps, Saga
+from miner.model import Caps, RailPolicy, Saga
 from miner.ports import Rail, Store
+from miner.saga import State
 
 HOUR_MS = 3_600_000
+PAGE = 100
+"""Swaps that are read at a time; a whole page without a payment that is not final ends the search."""
+_NOTHING_GIVEN = frozenset({State.DISCOVERED, State.VERIFIED, State.COMPENSATED})
+"""States in which no payout rests on the user's payment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +83,43 @@ async def affordable(store: Store, rail: Rail, want: Wanting, alone: bool) -> bo
     if alone and set_aside == 0:
         return True
     return await rail.spendable(want.account) >= set_aside + want.amount + want.fee
+
+
+def unfinal(sagas: Iterable[Saga], source: Chain, tip_height: int, final_confirmations: int) -> int:
+    """What users paid on a chain, in payments that may still be reorged and that payouts rest on.
+
+    A swap counts from when money is set aside for it, and also after its end, until its payment is final.
+    """
+    return sum(
+        saga.payment.amount
+        for saga in sagas
+        if saga.payment is not None
+        and saga.payment.chain is source
+        and saga.state not in _NOTHING_GIVEN
+        and tip_height - saga.payment.height + 1 < final_confirmations
+    )
+
+
+async def room_unfinal(store: Store, rail: Rail, saga: Saga, limits: RailPolicy) -> bool:
+    """Whether the cap on payments that are not final leaves room for a swap's.
+
+    Args:
+        store: Has the swaps.
+        rail: The chain that its user paid on.
+        saga: VERIFIED.
+        limits: Of that chain.
+    """
+    if limits.max_unfinal_source is None or saga.payment is None:
+        return True
+    tip = (await rail.tip()).height
+    depth = tip - saga.payment.height + 1
+    if depth >= limits.final_confirmations:
+        return True
+    at_stake, before = saga.payment.amount, None
+    while page := await store.list_sagas(limit=PAGE, before=before):
+        found = unfinal(page, rail.chain, tip, limits.final_confirmations)
+        at_stake += found
+        before = page[-1].key.swap_id
+        if not found and len(page) == PAGE:
+            break
+    return at_stake <= limits.max_unfinal_source

@@ -746,6 +746,10 @@ class Store(Protocol):
     async def imports(self, swap_ids: Collection[int]) -> Mapping[int, ImportedSend]:
         """What imported sent caches say, by swap id."""
 
+    @reads
+    async def approved(self, swap_ids: Collection[int]) -> Mapping[int, int]:
+        """Those of the swaps whose payout a person let go, with the amount that was let go."""
+
     @acts
     async def import_sent(self, sends: Sequence[ImportedSend]) -> int:
         """Take in another program's sent cache; returns how many lines were new."""

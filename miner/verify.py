@@ -173,7 +173,7 @@ class Verifier:
             sender=swap.user_source_address,
             recipient=swap.miner_source_address,
             amount=swap.source_amount,
-            confirmations=self._policy.rails[source].source_confirmations,
+            confirmations=self._policy.rails[source].confirmations_for(swap.source_amount),
             not_before_height=block,
             not_before_ms=max(0, at_ms - self._policy.source_slack_s * 1000),
         )

@@ -150,6 +150,27 @@ def adopt_payout(
     _on_transaction(Verb.ADOPT, swap, tx, block, yes, reason, actor_name, wait, config, as_json)
 
 
+def approve(
+    swap: SwapArgument,
+    yes: YesOption = False,
+    reason: ReasonOption = "",
+    actor_name: ActorOption = None,
+    wait: WaitOption = WAIT_S,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a payout go that is above hold_above and waits for you.
+
+    It waits before anything is signed, across restarts, until the deadline is too near to pay it. An approval
+    is for this swap and its amount alone.
+
+    Example: swap-miner approve 7 --yes --reason "the user's payment has 6 confirmations"
+    """
+    _needs_reason(reason, yes)
+    found = Asked(verb=Verb.APPROVE, swap_id=swap, actor=actor(actor_name), reason=reason)
+    _run([found], yes, wait, config, as_json)
+
+
 def mark(
     swap: SwapArgument,
     tx: Annotated[str, typer.Option("--tx", metavar="TX", help="Id of the payout.")],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from miner.amounts import Chain
-from miner.config.settings import BtcLimits, Settings, TaoLimits
+from miner.config.limits import BtcLimits, TaoLimits
+from miner.config.settings import Settings
 from miner.model.policy import Caps, Policy, RailPolicy
 
 
@@ -29,6 +30,8 @@ def _tao(limits: TaoLimits) -> RailPolicy:
         mark_confirmations=0,  # final, as the contract's chain has it
         final_confirmations=0,  # likewise
         max_fee=limits.max_fee,
+        hold_above=limits.hold_above,
+        source_tiers=tuple((tier.above, tier.confirmations) for tier in limits.source_tiers),
         caps=Caps(limits.max_per_swap, limits.max_per_hour),
         low_balance=limits.low_balance,
     )
@@ -41,6 +44,9 @@ def _btc(limits: BtcLimits) -> RailPolicy:
         mark_confirmations=limits.mark_confirmations,
         final_confirmations=limits.final_confirmations,
         max_fee=limits.max_fee,
+        hold_above=limits.hold_above,
+        source_tiers=tuple((tier.above, tier.confirmations) for tier in limits.source_tiers),
+        max_unfinal_source=limits.max_unfinal_source,
         caps=Caps(limits.max_per_swap, limits.max_per_hour),
         low_balance=limits.low_balance,
     )

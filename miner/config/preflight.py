@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from miner.amounts import Chain, format_amount
+from miner.config.limits import BtcLimits, TaoLimits
 from miner.config.problems import without_credentials
-from miner.config.settings import BtcLimits, Settings, StoreSettings, TaoLimits
+from miner.config.settings import Settings, StoreSettings
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 

@@ -18,22 +18,19 @@ from miner.config.environment import PREFIX, EnvironmentSource
 from miner.config.fields import (
     BlockHash,
     Blocks,
-    Confirmations,
     Count,
     FilePath,
     HttpUrl,
     Name,
     NodeUrl,
     Part,
-    Rao,
-    Sat,
     SatPerVbyte,
     Seconds,
     Secret,
     Ss58,
     StoreUrl,
 )
-from miner.config.margin import Margin, btc_margin, tao_margin
+from miner.config.limits import Limits
 from miner.config.notify import NotifySettings
 from miner.config.ops import OpsSettings
 from miner.config.problems import BadValue
@@ -105,93 +102,6 @@ class StoreSettings(Part):
     def may_exist(self) -> bool:
         """False where there is certainly no store yet; only asking a server tells of one there."""
         return self.url is not None or self.file.exists()
-
-
-class TaoLimits(Part):
-    """Rules for TAO."""
-
-    max_per_swap: Rao | None = Field(None, description="Largest single payout; a larger one is refused")
-    max_per_hour: Rao | None = Field(None, description="Most that is paid out in any 60 minutes")
-    low_balance: Rao | None = Field(
-        None, description="Operators are told when a payout account can spend less than this"
-    )
-    max_fee: Rao = Field(10_000_000, description="Most that one payout's network fee may be")
-    mark_fee: Rao = Field(5_000_000, description="Set aside on the hotkey for each mark")
-    source_confirmations: Confirmations = Field(
-        6, description="Blocks, its own included, that a user's payment needs; it is final as well"
-    )
-    margin_blocks: Count | None = Field(
-        None, description="No payout is begun this many blocks or fewer before the deadline"
-    )
-
-    @property
-    def margin(self) -> Margin:
-        """The smallest margin, and how it comes about."""
-        return tao_margin()
-
-    @property
-    def effective_margin(self) -> int:
-        """Contract blocks before the deadline from which no payout is begun."""
-        return self.margin.least if self.margin_blocks is None else self.margin_blocks
-
-    @model_validator(mode="after")
-    def _margin_is_enough(self) -> Self:
-        self.margin.check(self.margin_blocks)
-        return self
-
-
-class BtcLimits(Part):
-    """Rules for BTC."""
-
-    max_per_swap: Sat | None = Field(None, description="Largest single payout; a larger one is refused")
-    max_per_hour: Sat | None = Field(None, description="Most that is paid out in any 60 minutes")
-    low_balance: Sat | None = Field(
-        None, description="Operators are told when a payout account can spend less than this"
-    )
-    max_fee: Sat = Field(50_000, description="Most that one payout's network fee may be, fee bumps included")
-    source_confirmations: Confirmations = Field(2, description="Confirmations that a user's payment needs")
-    mark_confirmations: Confirmations = Field(1, description="Confirmations of a payout before it is marked")
-    final_confirmations: Confirmations = Field(
-        6, description="Confirmations after which a Bitcoin block is treated as final"
-    )
-    source_slack_s: Annotated[Count, Field(le=86_400)] = Field(
-        7200,
-        description="How much older than its reservation a payment's block may be: Bitcoin's clock is coarse",
-    )
-    validators_extend_timeouts: bool = Field(
-        False, description="Whether validators extend the deadline of a marked swap while its payout confirms"
-    )
-    margin_blocks: Count | None = Field(
-        None, description="No payout is begun this many contract blocks or fewer before the deadline"
-    )
-
-    @property
-    def margin(self) -> Margin:
-        """The smallest margin, and how it comes about."""
-        return btc_margin(self.validators_extend_timeouts)
-
-    @property
-    def effective_margin(self) -> int:
-        """Contract blocks before the deadline from which no payout is begun."""
-        return self.margin.least if self.margin_blocks is None else self.margin_blocks
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        self.margin.check(self.margin_blocks)
-        if self.final_confirmations < self.mark_confirmations:
-            raise BadValue(
-                f"{self.final_confirmations} is less than mark_confirmations ({self.mark_confirmations})",
-                "A payout is marked no later than it is final: raise final_confirmations",
-                ("final_confirmations",),
-            )
-        return self
-
-
-class Limits(Part):
-    """What may leave, and when."""
-
-    tao: TaoLimits = TaoLimits()
-    btc: BtcLimits = BtcLimits()
 
 
 class RetrySettings(Part):

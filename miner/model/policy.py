@@ -37,6 +37,11 @@ class RailPolicy:
         max_fee: Most that one payout's network fee may be, smallest unit.
         caps: Outflow caps.
         low_balance: Below it operators are told, smallest unit; None: they are not.
+        hold_above: Swaps that pay more than this on this chain wait for a person; None: none does.
+        source_tiers: Amounts above which a user's payment on this chain needs more blocks, and how many;
+            rising.
+        max_unfinal_source: Most that users' payments on this chain may sum up to which are not final and
+            which payouts rest on, smallest unit; None: no cap.
     """
 
     margin_blocks: int
@@ -46,6 +51,15 @@ class RailPolicy:
     max_fee: int
     caps: Caps = Caps()
     low_balance: int | None = None
+    hold_above: int | None = None
+    source_tiers: tuple[tuple[int, int], ...] = ()
+    max_unfinal_source: int | None = None
+
+    def confirmations_for(self, amount: int) -> int:
+        """Blocks (its own included) that a user's payment of this amount on this chain needs."""
+        return max(
+            [self.source_confirmations, *(blocks for above, blocks in self.source_tiers if amount > above)]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,11 @@ class Policy:
         """Blocks before the deadline from which no first send to `dest` is made; 0 for a chain unknown."""
         rail = self.rails.get(dest) if dest else None
         return rail.margin_blocks if rail else 0
+
+    def holds(self, dest: Chain | None, amount: int) -> bool:
+        """Whether a swap of this amount, paid on `dest`, waits for a person."""
+        rail = self.rails.get(dest) if dest else None
+        return rail is not None and rail.hold_above is not None and amount > rail.hold_above
 
     def mark_confirmations(self, dest: Chain | None) -> int:
         """Confirmations a payout on `dest` needs before its mark; 0 means final."""

@@ -116,6 +116,7 @@ class Step:
         reserve: Inventory to set aside.
         adopt: A payout made outside our lanes, credited to this saga.
         release: Whether the saga's reservation is given back.
+        approve: The swap's amount, where a person lets its payout go.
         recovery: A line for the recovery log.
     """
 
@@ -127,6 +128,7 @@ class Step:
     reserve: Reservation | None = None
     adopt: Adopted | None = None
     release: bool = False
+    approve: int | None = None
     recovery: RecoveryEntry | None = None
 
 

@@ -25,6 +25,8 @@ class Verb(StrEnum):
     """Credit a transaction that was made outside as this swap's payout."""
     MARK = "mark"
     """Have a final payout marked, credited first where it is not."""
+    APPROVE = "approve"
+    """Let a payout go that is above `hold_above`."""
     DEPOSIT = "deposit"
     """Post collateral."""
     WITHDRAW = "withdraw"

@@ -9,6 +9,7 @@ from miner.model import Adopted, Asked, Json, RecoveryEntry, Saga, SagaPatch, St
 from miner.recover.findings import Act, Facts, Ruling
 from miner.saga import BEFORE_PIVOT, Event, State
 from miner.settle.desk import Desk
+from miner.verdict import UNAPPROVED
 
 BY_OPERATOR = "adopted_by_operator"
 """Reason of a swap that is held on the way from before its pivot to an adopted payout."""
@@ -27,6 +28,7 @@ async def carry_out(desk: Desk, asked: Asked, facts: Facts, ruling: Ruling) -> S
         Act.YIELD: lambda: _yield(desk, asked, facts, ruling),
         Act.FREE: lambda: _free(desk, asked, facts, ruling),
         Act.QUARANTINE: lambda: _quarantine(desk, asked, facts, ruling),
+        Act.APPROVE: lambda: _approve(desk, asked, facts, ruling),
         Act.ADOPT: lambda: _adopt(desk, asked, facts, ruling),
     }
     if ruling.act not in acts:
@@ -69,6 +71,14 @@ async def _free(desk: Desk, asked: Asked, facts: Facts, ruling: Ruling) -> Saga:
     patch = SagaPatch(reason="released_by_operator")
     payload = _payload(asked, facts, ruling)
     step = Step(event=Event.PAYOUT_FREED, payload=payload, patch=patch, release=True)
+    return await _step(desk, asked, facts.saga, step)
+
+
+async def _approve(desk: Desk, asked: Asked, facts: Facts, ruling: Ruling) -> Saga:
+    patch = SagaPatch(reason="" if facts.saga.reason == UNAPPROVED else None)
+    payload = _payload(asked, facts, ruling)
+    amount = facts.saga.swap.dest_amount
+    step = Step(event=Event.NOTED, payload=payload, patch=patch, approve=amount)
     return await _step(desk, asked, facts.saga, step)
 
 

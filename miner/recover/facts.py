@@ -52,6 +52,8 @@ async def gather(desk: Desk, asked: Asked, saga: Saga, heads: Heads) -> Facts:
         on_chain=on_chain,
         margin_blocks=desk.policy.margin_blocks(saga.dest),
         imported=await desk.store.imported(saga.key.swap_id) is not None,
+        held_above=desk.policy.holds(saga.dest, saga.swap.dest_amount),
+        let_go=(await desk.store.approved([saga.key.swap_id])).get(saga.key.swap_id, 0),
         hold_s=asked.hold_s,
     )
     terms = await desk.contract.terms(at)

@@ -22,6 +22,8 @@ class Act(StrEnum):
     """Give it back since the lane is finalised as freed."""
     QUARANTINE = "quarantine"
     ADOPT = "adopt"
+    APPROVE = "approve"
+    """Let its payout go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Facts:
         imported: Whether another program says it paid this swap.
         mark_refusal: What a dry run of its mark was refused with; empty when it was not, or not tried.
         found: The transaction in question, for `adopt-payout` and `mark`.
+        held_above: Whether its payout waits for a person, by the settings.
+        let_go: The amount that a person has let go for it; 0 for none.
         hold_s: For a release: how long it is to be kept from being set aside again.
     """
 
@@ -67,6 +71,8 @@ class Facts:
     imported: bool = False
     mark_refusal: str = ""
     found: Found | None = None
+    held_above: bool = False
+    let_go: int = 0
     hold_s: int = 0
 
 

@@ -127,6 +127,29 @@ def _held_back_s(facts: Facts) -> int:
     return max(0, min(facts.hold_s, left // 2 * BLOCK_S))
 
 
+# approve
+
+
+def _approve(facts: Facts) -> Ruling:
+    saga = facts.saga
+    if saga.state.ended:
+        return _ended(facts)
+    if saga.state not in BEFORE_PIVOT:
+        return _nothing(f"its payout is begun already: {saga.state}", _show(facts))
+    if not facts.held_above:
+        return _nothing("its payout is not above `hold_above`: it goes by itself")
+    if facts.let_go >= saga.swap.dest_amount:
+        return _nothing("its payout was let go already")
+    if saga.ending is not None or facts.on_chain is None:
+        return _refused("the swap has ended on the contract", "", _show(facts))
+    if gate_closed(facts.finalised.height, saga.swap.timeout_block, facts.margin_blocks):
+        stake = at_stake(facts, collateral="is lost when it times out, as nothing was paid")
+        return _refused("its deadline is too near to begin a payout", stake, _show(facts))
+    left = saga.swap.timeout_block - facts.margin_blocks - facts.finalised.height
+    stake = at_stake(facts, payout="leaves", collateral="is lost if it is not paid in time")
+    return _may(Act.APPROVE, f"its payout is let go, with {left} blocks left to begin it", stake)
+
+
 # quarantine
 
 
@@ -265,4 +288,5 @@ _JUDGES: Mapping[Verb, Callable[[Facts], Ruling]] = {  # a miner's affairs: see 
     Verb.QUARANTINE: _quarantine,
     Verb.ADOPT: _adopt,
     Verb.MARK: _mark,
+    Verb.APPROVE: _approve,
 }

@@ -32,7 +32,7 @@ log = structlog.get_logger("recover")
 
 LOOK_S = 20.0
 """Longest that one request may take; a chain that does not answer holds up nobody else."""
-_ENSUES = frozenset({Act.TRY_AGAIN, Act.ADOPT})
+_ENSUES = frozenset({Act.TRY_AGAIN, Act.ADOPT, Act.APPROVE})
 """What the settling round that follows goes on with."""
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from miner.amounts import Chain
 from miner.errors import InvariantBroken, Refused, SlotTaken
-from miner.inventory import Wanting, affordable, check_swap_cap, mark_affordable, room_in_hour
+from miner.inventory import Wanting, affordable, check_swap_cap, mark_affordable, room_in_hour, room_unfinal
 from miner.model import (
     Adopted,
     AttemptKind,
@@ -175,6 +175,9 @@ class Payer:
         rail = desk.dest_rail(saga)
         if not await room_in_hour(desk.store, rail, want.amount, desk.policy.rails[rail.chain].caps):
             return await self._wait(saga, "per_hour_cap")
+        source, _ = desk.verifier.pair(saga.swap)
+        if not await room_unfinal(desk.store, desk.rails[source], saga, desk.policy.rails[source]):
+            return await self._wait(saga, "unfinal_source_cap")
         if not await affordable(desk.store, rail, want, alone):
             return await self._wait(saga, "insufficient_funds")
         mark_fee = desk.policy.mark_fee

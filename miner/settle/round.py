@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -123,11 +123,18 @@ class Settler:
             asked=asked,
             due=frozenset(due),
             imported=await desk.store.imports(_ids(s for s in sagas if s.state in BEFORE_PIVOT)),
+            approved=await self._approved(sagas),
         )
         terms = await self._terms(heads, report)
         this = Round(desk, tick, heads.best, terms, _ids(s for s in sagas if s.state is State.RESERVED))
         await self._all(sagas, this, report)
         return report
+
+    async def _approved(self, sagas: Sequence[Saga]) -> Mapping[int, int]:
+        """What people let go of that which waits for them; asked for only where something may."""
+        holds = self._desk.policy.holds
+        ids = _ids(s for s in sagas if s.state in BEFORE_PIVOT and holds(s.dest, s.swap.dest_amount))
+        return await self._desk.store.approved(ids) if ids else {}
 
     async def _terms(self, heads: Heads, report: RoundReport) -> Terms | ReadFailed:
         """The contract's settings; without them no swap is begun, but what was begun goes on."""

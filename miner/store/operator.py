@@ -126,6 +126,20 @@ def _tell_paused(conn: Connection, what: str, pause: bool, actor: str) -> None:
     notices.begin(conn, Alarm(kind=kind, subject=what, text=text, what_to_do=todo))
 
 
+def approve(conn: Connection, swap_id: int, amount: int, actor: str) -> None:
+    """Keep that a person let a swap's payout go, in place of what was let go for it before."""
+    conn.execute(sql.UNAPPROVE, {"p_swap": swap_id})
+    conn.execute(sql.APPROVE, {"p_swap": swap_id, "p_amount": amount, "p_actor": actor})
+
+
+def approved(conn: Connection, swap_ids: Collection[int]) -> dict[int, int]:
+    """See `Store.approved`."""
+    found: dict[int, int] = {}
+    for chunk in chunks(sorted(swap_ids)):
+        found |= {row.swap_id: row.amount for row in conn.execute(sql.APPROVED, {"p_swaps": chunk})}
+    return found
+
+
 def imported(conn: Connection, swap_id: int) -> ImportedSend | None:
     """See `Store.imported`."""
     return _imported(conn, [swap_id]).get(swap_id)

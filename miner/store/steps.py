@@ -42,7 +42,7 @@ def take(conn: Connection, owner: Owner, saga: Saga, step: Step, actor: str) -> 
     after = check_shape(saga, step)
     row = _compare_and_set(conn, owner, saga, step.patch, after)
     now = int(row.updated_at_ms)
-    pointers, effects = _act(conn, saga, step, now)
+    pointers, effects = _act(conn, saga, step, now, actor)
     if after is State.COMPENSATED or step.event is Event.PAYOUT_FREED:
         lanes.check_unpaid(conn, saga.id)
     if pointers:
@@ -104,7 +104,9 @@ def swap_columns(swap: Swap) -> dict[str, Any]:
     }
 
 
-def _act(conn: Connection, saga: Saga, step: Step, now: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _act(
+    conn: Connection, saga: Saga, step: Step, now: int, actor: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Everything beside the row itself; returns the lane pointers that change, and the journal's share."""
     pointers: dict[str, Any] = {}
     effects: dict[str, Any] = {}
@@ -118,6 +120,9 @@ def _act(conn: Connection, saga: Saga, step: Step, now: int) -> tuple[dict[str, 
     if step.adopt is not None:
         pointers["payout_lane_id"] = lanes.adopt(conn, saga.id, step.adopt, now)
         effects["adopted"] = {"lane": pointers["payout_lane_id"], "txid": step.adopt.txid}
+    if step.approve is not None:
+        operator.approve(conn, saga.key.swap_id, step.approve, actor)
+        effects["approved"] = str(step.approve)
     if step.reserve is not None:
         money.reserve(conn, saga.id, step.reserve, f"tao:{saga.key.genesis}")
     if step.release:

@@ -395,6 +395,10 @@ class SqlStore:
         """See `Store.imports`."""
         return await self._db.read(operator.imports, swap_ids)
 
+    async def approved(self, swap_ids: Collection[int]) -> Mapping[int, int]:
+        """See `Store.approved`."""
+        return await self._db.read(operator.approved, swap_ids)
+
     async def import_sent(self, sends: Sequence[ImportedSend]) -> int:
         """See `Store.import_sent`."""
         return await self._tell(operator.import_sent, sends, self.owner)

@@ -17,6 +17,7 @@ from miner.verdict.command import (
     MARK_REFUSED,
     MAYBE_PAID,
     SPENT_BEFORE,
+    UNAPPROVED,
     WAIT,
     Command,
     Do,
@@ -27,7 +28,7 @@ from miner.verdict.command import (
     use_mark_nonce,
 )
 from miner.verdict.ended import after_end, linger, slash_note
-from miner.verdict.live import before_pivot, held, marked, marking, paid, signed
+from miner.verdict.live import before_pivot, held, marked, marking, needs_approval, paid, signed
 
 __all__ = [
     "FULFILLED_ELSEWHERE",
@@ -37,6 +38,7 @@ __all__ = [
     "MARK_REFUSED",
     "MAYBE_PAID",
     "SPENT_BEFORE",
+    "UNAPPROVED",
     "WAIT",
     "Command",
     "Do",
@@ -44,6 +46,7 @@ __all__ = [
     "decide",
     "gate_closed",
     "has_paid",
+    "needs_approval",
     "slash_note",
 ]
 

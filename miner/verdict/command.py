@@ -81,6 +81,7 @@ class Tick:
         asked: Swaps for which an operator asks that what was refused is tried again.
         due: Ids of lanes whose newest bytes are due for (re)broadcast.
         imported: What the program used before says it sent, by swap id.
+        approved: Swaps that a person let go on, with the amount that was let go.
     """
 
     finalised: Head
@@ -92,6 +93,7 @@ class Tick:
     asked: frozenset[int] = frozenset()
     due: frozenset[int] = frozenset()
     imported: Mapping[int, ImportedSend] = field(default_factory=dict)
+    approved: Mapping[int, int] = field(default_factory=dict)
 
     def tries_again(self, swap_id: int) -> bool:
         """Whether what was refused of a swap is tried again in this round."""
@@ -193,6 +195,8 @@ def _can_land(payout: Lane) -> bool:
     return not dead and payout.taker is not TakerEffect.AMBIGUOUS
 
 
+UNAPPROVED = "waits_for_approval"
+"""Reason of a swap that waits for a person before its payout is begun."""
 IMPORTED = "imported_maybe_paid"
 """Reason of a saga held since another program may have paid it."""
 FULFILLED_ELSEWHERE = "fulfilled_elsewhere"

@@ -10,6 +10,7 @@ from miner.verdict.command import (
     IMPORTED,
     LANDED,
     MAYBE_PAID,
+    UNAPPROVED,
     WAIT,
     Command,
     Do,
@@ -35,9 +36,12 @@ def before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
     unjudged = saga.state is State.DISCOVERED and not saga.reason  # another program may have paid it: look
     if gate_closed(tick.finalised.height, saga.swap.timeout_block, margin) and not unjudged:
         left = saga.swap.timeout_block - tick.finalised.height
+        unapproved = saga.reason == UNAPPROVED
         why = RecoveryEntry(
-            "expired_unpaid",
-            "nothing was paid; the swap will time out and the contract may slash the collateral",
+            "expired_unapproved" if unapproved else "expired_unpaid",
+            "nobody approved its payout in time; nothing was paid; the contract may slash the collateral"
+            if unapproved
+            else "nothing was paid; the swap will time out and the contract may slash the collateral",
             {"blocks_left": left, "margin_blocks": margin, "was": saga.reason or str(saga.state)},
         )
         return enter(Event.EXPIRED, "expired", why)
@@ -45,11 +49,37 @@ def before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
         return WAIT
     if saga.state is State.DISCOVERED:
         return Command(Do.VERIFY)
+    if needs_approval(saga, tick, policy):
+        return _ask_a_person(saga, policy)
     if tick.sends_stopped or "all" in tick.paused or saga.dest in tick.paused:
         return WAIT
     if gate_closed(tick.best_height, saga.swap.timeout_block, margin):
         return WAIT
     return Command(Do.RESERVE if saga.state is State.VERIFIED else Do.PAY)
+
+
+def needs_approval(saga: Saga, tick: Tick, policy: Policy) -> bool:
+    """Whether a person has to let the payout go; what was let go for less is not let go for more."""
+    let_go = tick.approved.get(saga.key.swap_id, 0) >= saga.swap.dest_amount
+    return policy.holds(saga.dest, saga.swap.dest_amount) and not let_go
+
+
+def _ask_a_person(saga: Saga, policy: Policy) -> Command:
+    """Said once, when it begins to wait: in the journal, and in the recovery log, which is told to people."""
+    if saga.reason == UNAPPROVED:
+        return WAIT
+    gate = saga.swap.timeout_block - policy.margin_blocks(saga.dest)
+    why = RecoveryEntry(
+        UNAPPROVED,
+        "its payout is above `hold_above` and waits for a person: `swap-miner approve` lets it go; otherwise "
+        "it is not paid, the swap times out, and the contract may slash the collateral",
+        {
+            "amount": str(saga.swap.dest_amount),
+            "before_block": gate,
+            "timeout_block": saga.swap.timeout_block,
+        },
+    )
+    return enter(Event.NOTED, UNAPPROVED, why)
 
 
 def _paid_elsewhere(saga: Saga, tick: Tick) -> Command | None:

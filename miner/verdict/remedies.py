@@ -72,6 +72,11 @@ REMEDIES: Mapping[str, Remedy] = {
     ),
     "ended_by_a_replaced_block": Remedy("the block that ended it is gone: finality was violated", _EVIDENCE),
     "slashed": Remedy("it timed out unpaid and collateral was taken; nothing is left to do", _LOOK),
+    "waits_for_approval": Remedy(
+        "its payout is above hold_above: look at it, and let it go before the block that is told",
+        "swap-miner approve {swap}",
+    ),
+    "expired_unapproved": Remedy("nobody approved its payout in time; it will time out", _LOOK),
     "expired_unpaid": Remedy("its deadline came too near before it could be paid; it will time out", _LOOK),
     "refused": Remedy("it must not be paid, on final evidence; it will time out", _LOOK),
     "ended_uncredited_untold": Remedy("it was paid and ended uncredited, and no entry told of it", _EVIDENCE),

@@ -88,13 +88,13 @@ def _lanes_are_freed_at_will(stack: ExitStack) -> None:
     """`PAYOUT_FREED` closes the saga's lane, whatever is known of it."""
     act = steps._act
 
-    def freeing(conn: Connection, saga: Any, step: Step, now: int) -> Any:
+    def freeing(conn: Connection, saga: Any, step: Step, now: int, actor: str) -> Any:
         if step.event is Event.PAYOUT_FREED:
             conn.exec_driver_sql(
                 "UPDATE lanes SET closed = 1, state = 'taken' WHERE saga_id = ? AND purpose = 'payout'",
                 (saga.id,),
             )
-        return act(conn, saga, step, now)
+        return act(conn, saga, step, now, actor)
 
     _put(stack, steps, "_act", freeing)
     _put(stack, lanes, "check_unpaid", lambda _conn, _saga: None)

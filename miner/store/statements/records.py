@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, exists, insert, literal, select, update
 
-from miner.store.schema import imported, meta, operator_log, paused, recovery, sagas
+from miner.store.schema import approvals, imported, meta, operator_log, paused, recovery, sagas
 from miner.store.statements.params import NOW, many, number, text
 
 CLOCK = select(NOW)
@@ -20,6 +20,12 @@ LOG = insert(operator_log).values(
 PAUSED = select(paused.c.what)
 PAUSE = insert(paused).values(what=text("what"), actor=text("actor"), at_ms=NOW)
 RESUME = delete(paused).where(paused.c.what == text("what"))
+
+APPROVED = select(approvals.c.swap_id, approvals.c.amount).where(approvals.c.swap_id.in_(many("swaps")))
+APPROVE = insert(approvals).values(
+    swap_id=number("swap"), amount=number("amount"), actor=text("actor"), at_ms=NOW
+)
+UNAPPROVE = delete(approvals).where(approvals.c.swap_id == number("swap"))
 
 IMPORTED = select(imported).where(imported.c.swap_id.in_(many("swaps")))
 IMPORT = insert(imported).values(at_ms=NOW)
