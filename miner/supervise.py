@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from miner.affairs.drain import Drain
 from miner.errors import LeaseLost, MinerError, ReadFailed, StoreError
 from miner.lease import LeaseKeeper
 from miner.model import Head, Lease, Policy
@@ -58,6 +59,7 @@ class Supervisor:
         tell: Tell,
         clock: Clock,
         pace: Pace,
+        drain: Drain | None = None,
     ) -> None:
         self._node = node
         self._store = store
@@ -69,6 +71,7 @@ class Supervisor:
         self._tell = tell
         self._clock = clock
         self._pace = pace
+        self._drain = drain
         self._heads: Heads | None = None
         self._heard = asyncio.Event()
         self._finalised_since = clock.monotonic()
@@ -142,10 +145,23 @@ class Supervisor:
             while not stop.is_set():
                 tally.beat("rounds")
                 await self._wait_for_news(stopping)
-                if self._heads is not None and not stop.is_set():
-                    await self._guarded_round(self._heads)
+                heads = self._heads
+                if heads is not None and not stop.is_set():
+                    await self._guarded_round(heads)
+                    if await self._drained(heads):
+                        stop.set()
         finally:
             stopping.cancel()
+
+    async def _drained(self, heads: Heads) -> bool:
+        """Whether an operator asked to drain and the last round left nothing to do."""
+        if self._drain is None or self._done != heads:
+            return False
+        try:
+            return await self._drain.is_over(heads)
+        except StoreError as refused:
+            log.error("store_refuses", error=str(refused), kind=type(refused).__name__)
+            return False
 
     async def _wait_for_news(self, stopping: asyncio.Task[None]) -> None:
         heard = asyncio.create_task(_until(self._heard), name="heads-heard")

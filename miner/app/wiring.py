@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from miner.affairs.drain import Drain
 from miner.amounts import Chain
 from miner.app import crash, telling
 from miner.app.bitcoin import bitcoin_rail
@@ -192,6 +193,7 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: T
         tell=tell,
         clock=clock,
         pace=pace_of(settings),
+        drain=Drain(store, outside.affairs, {m.hotkey: m.name for m in outside.miners.values()}),
     )
 
 

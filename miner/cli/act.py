@@ -1,4 +1,4 @@
-"""Commands by which the operator decides: `pause`, `resume`, `import-sent`.
+"""Commands by which the operator decides: `pause`, `resume`, `drain`, `import-sent`.
 
 Each writes rows that a running daemon reads in its own transactions, and changes no swap: a pause is read
 in every round; what stops or clears an account, and what an import names, is read again in the very
@@ -8,19 +8,24 @@ a swap go through its lease: see `miner.cli.recover`.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miner.affairs.drain import DRAIN, left_in_store, left_on_contract
 from miner.amounts import Chain
 from miner.cli.exits import Exit
 from miner.cli.gateway import acting, actor, looking, wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
+from miner.cli.recover import WAIT_S
 from miner.cli.render import say, say_json
 from miner.errors import ConfigError
+from miner.model import NO_SWAP, Asked, Verb
 
 if TYPE_CHECKING:
+    from miner.config import Settings
     from miner.ports import Store
 
 ChainArgument = Annotated[
@@ -54,7 +59,7 @@ def resume(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Begin payouts again, after `pause`, after an account was stopped, or after the contract changed.
+    """Begin payouts again: after `pause`, `drain`, a stopped account, or a change of the contract.
 
     An account is stopped when something was spent from it that no swap explains: another program or store
     with the same key, or a restored backup. Find out first: what it paid counts as explained from now on.
@@ -74,11 +79,65 @@ def resume(
         _set_paused(chain, False, config, as_json)
 
 
+def drain(
+    deactivate: Annotated[
+        bool, typer.Option("--deactivate", help="Deactivate every active miner first, so that no users come.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it. Without this: tell what is left, and change nothing.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Finish what is open; the daemon ends, with exit code 0, once nothing is left.
+
+    Holds across restarts, until `resume`. A swap that a user was given is always served, since letting it
+    time out costs collateral; so the daemon goes on while a miner is active or reserved, and says so.
+
+    Examples: swap-miner drain    swap-miner drain --deactivate --yes
+    """
+    settings = settings_of(config, files=True)
+
+    async def work(store: Store) -> tuple[bool, list[str]]:
+        changed = yes and await store.set_paused(DRAIN, True, actor())
+        return changed, await left_in_store(store)
+
+    changed, left = acting(settings, work) if yes else looking(settings, work)
+    standings = asyncio.run(wiring().standings(settings, None)).miners
+    wanted = [standing.miner for _, standing in standings if standing.active and deactivate and yes]
+    asked = [_deactivated(settings, hotkey) for hotkey in wanted]
+    names = {standing.miner: name for name, standing in standings}
+    left += left_on_contract([standing for _, standing in standings], names)
+    if as_json:
+        say_json({"draining": yes, "changed": changed, "left": left, "deactivated": asked})
+        return
+    say("draining" if yes else "a dry run, nothing was done; do it with --yes")
+    for each in asked:
+        say(f"deactivate: {each}")
+    say("left to do:" if left else "nothing is left to do: the daemon ends at its next round")
+    for each in left:
+        say(f"  {each}")
+
+
+def _deactivated(settings: Settings, hotkey: str) -> str:
+    """Ask for one miner's deactivation; what came of it, in words."""
+    asked = Asked(verb=Verb.DEACTIVATE, swap_id=NO_SWAP, actor=actor(), account=hotkey, reason="drain")
+
+    async def do(store: Store) -> str:
+        (request,) = await wiring().ask(settings, store, [asked], WAIT_S, lambda _text: None)
+        return request.outcome.text if request.outcome else "the daemon has not answered; ask again"
+
+    return acting(settings, do)
+
+
 def _set_paused(chain: Chain | None, paused: bool, config: Path | None, as_json: bool) -> None:
     what = "all" if chain is None else chain.value
 
     async def work(store: Store) -> tuple[bool, list[str]]:
-        return await store.set_paused(what, paused, actor()), sorted(await store.paused())
+        changed = await store.set_paused(what, paused, actor())
+        if what == "all" and not paused:
+            changed |= await store.set_paused(DRAIN, False, actor())
+        return changed, sorted(await store.paused())
 
     changed, now = acting(settings_of(config), work)
     if as_json:

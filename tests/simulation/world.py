@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from miner.affairs.drain import Drain
 from miner.amounts import Chain
 from miner.errors import LeaseLost
 from miner.lease import WATCH, LeaseKeeper
@@ -185,6 +186,7 @@ class World:
             keeper=self.keeper,
             tell=self.told,
             clock=self.stage.clock,
+            drain=Drain(self.store, self.affairs, {m.hotkey: m.name for m in self.stage.miners}),
             pace=Pace(poll_s=6.0, sweep_blocks=SWEEP_BLOCKS, stall_s=STALL_S),
         )
 

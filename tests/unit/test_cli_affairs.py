@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from miner.affairs.judge import about
@@ -9,12 +10,12 @@ from miner.affairs.wallet import Purse
 from miner.amounts import Chain
 from miner.app.affairs import Committed, Quotes
 from miner.errors import Refused
-from miner.model import MinerStanding
+from miner.model import NO_SWAP, Came, MinerStanding, Outcome, Verb
 from tests.unit.cli_world import World
 from tests.unit.config_files import ALICE
-from tests.unit.test_cli import run, world
+from tests.unit.test_cli import filled, run, world
 
-__all__ = ["run", "world"]
+__all__ = ["filled", "run", "world"]
 
 BTC = "bcrt1qminer"
 PURSE = Purse(
@@ -133,3 +134,102 @@ class TestQuote:
         ran = run("quote", "show")
         assert ran.code == 1
         assert "has no `Commitments`" in ran.err
+
+
+class TestAsking:
+    def test_a_dry_run_tells_each_condition(self, world: World, run: Any) -> None:
+        conditions = [{"holds": True, "text": "it is idle"}, {"holds": None, "text": "nobody knows"}]
+        world.wired.outcome = Outcome(
+            swap_id=NO_SWAP, came=Came.WOULD, text="it can be done", detail={"conditions": conditions}
+        )
+        ran = run("collateral", "deposit", "1.5 TAO", "--miner", "alice")
+        assert ran.code == 0
+        assert ran.out.splitlines()[0] == "  ok  it is idle"
+        assert ran.out.splitlines()[1] == "  ?   nobody knows"
+        assert "would deposit: it can be done" in ran.out
+        assert ran.out.splitlines()[-1] == "a dry run, nothing was done; do it with --yes"
+        (asked,) = world.wired.asked
+        assert (asked.verb, asked.account, asked.amount, asked.swap_id) == (
+            Verb.DEPOSIT,
+            ALICE,
+            1_500_000_000,
+            NO_SWAP,
+        )
+
+    def test_a_dry_run_makes_no_store(self, world: World, run: Any) -> None:
+        run("deactivate")
+        assert not world.settings.store.file.exists()
+
+    def test_with_yes_it_is_a_row_that_is_answered(self, world: World, run: Any) -> None:
+        ran = run(
+            "collateral", "withdraw", "2 TAO", "--yes", "--reason", "why not", "--actor", "bob", "--json"
+        )
+        assert ran.code == 0
+        told = ran.json
+        assert (told["outcome"], told["dry_run"], told["hotkey"]) == ("done", False, ALICE)
+
+        async def rows(store: Any) -> Any:
+            return await store.requests(range(1, 5))
+
+        (request,) = world.with_store(rows)
+        asked = request.asked
+        assert (asked.verb, asked.amount, asked.actor, asked.reason) == (
+            Verb.WITHDRAW,
+            2_000_000_000,
+            "operator:bob",
+            "why not",
+        )
+
+    def test_a_refusal_is_exit_code_1_with_what_would_help(self, world: World, run: Any) -> None:
+        bad = [{"holds": False, "text": "it is active"}]
+        world.wired.outcome = Outcome(
+            swap_id=NO_SWAP,
+            came=Came.REFUSED,
+            text="it is active",
+            remedy="swap-miner deactivate --yes",
+            detail={"conditions": bad},
+        )
+        ran = run("collateral", "withdraw", "2 TAO")
+        assert ran.code == 1
+        assert "  NO  it is active" in ran.out
+        assert "refused to withdraw: it is active" in ran.err
+        assert "next: swap-miner deactivate --yes" in ran.err
+        assert run("activate").code == 1
+
+    def test_a_daemon_that_does_not_answer_is_told(self, world: World, run: Any) -> None:
+        world.wired.answers = False
+        ran = run("deactivate", "--yes", "--wait", "1")
+        assert ran.code == 1
+        assert "the request is withdrawn and nothing was done" in ran.err
+
+    def test_what_is_no_amount_is_wrong_usage(self, world: World, run: Any) -> None:
+        for text in ("2", "2 BTC", "much"):
+            ran = run("collateral", "deposit", text)
+            assert ran.code == 2
+            assert "AMOUNT" in ran.err
+        assert world.wired.asked == []
+
+
+class TestDrain:
+    def test_a_dry_run_tells_what_is_left(self, filled: World, run: Any) -> None:
+        filled.wired.standing = [("alice", replace(STANDING, active=True))]
+        ran = run("drain")
+        assert ran.code == 0
+        for told in ("a dry run", "3 open swaps", "1 transaction not final", "alice is active"):
+            assert told in ran.out
+        assert run("status", "--json").json["paused"] == []
+
+    def test_with_yes_it_is_asked_for_until_resume(self, filled: World, run: Any) -> None:
+        found = run("drain", "--yes", "--json").json
+        assert (found["draining"], found["changed"], found["deactivated"]) == (True, True, [])
+        assert run("status", "--json").json["paused"] == ["drain"]
+        assert run("drain", "--yes", "--json").json["changed"] is False
+        assert "resumed all" in run("resume").out
+        assert run("status", "--json").json["paused"] == []
+
+    def test_active_miners_are_deactivated_where_asked(self, filled: World, run: Any) -> None:
+        filled.wired.standing = [("alice", replace(STANDING, active=True)), ("bob", STANDING)]
+        assert run("drain", "--deactivate", "--json").json["deactivated"] == []
+        found = run("drain", "--deactivate", "--yes", "--json").json
+        assert found["deactivated"] == ["it is done"]
+        assert [asked.verb for asked in filled.wired.asked] == [Verb.DEACTIVATE]

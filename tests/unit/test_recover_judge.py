@@ -246,10 +246,13 @@ EVENT_OF = {
 }
 
 
+SWAP_VERBS = [verb for verb in Verb if not verb.is_affair]
+
+
 def every() -> list[tuple[Verb, Facts, Ruling]]:
     out = []
     for verb, state, lane, seen, found, reason, ending in itertools.product(
-        Verb, State, LANES, SEEN, FOUND, REASONS, [None, ended(EndingKind.TIMED_OUT)]
+        SWAP_VERBS, State, LANES, SEEN, FOUND, REASONS, [None, ended(EndingKind.TIMED_OUT)]
     ):
         if reason and state is not State.HELD:
             continue
