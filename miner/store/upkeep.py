@@ -119,5 +119,6 @@ def reopen(conn: Connection, lane: Lane, state: State, why: RecoveryEntry) -> bo
     if conn.execute(sql.REOPEN, {"p_lane": lane.id}).first() is None:
         return False
     conn.execute(sql.SET_ASIDE_AGAIN)
-    operator.recover(conn, lane.saga_id, state, why)
+    if lane.saga_id is not None:
+        operator.recover(conn, lane.saga_id, state, why)
     return True
