@@ -14,7 +14,7 @@ from miner.app.wiring import Outside, connect, make_store
 from miner.chains.substrate.commitments import committed
 from miner.config import Settings
 from miner.errors import ConfigError, ReadFailed
-from miner.model import Head, MinerStanding
+from miner.model import Head, Lane, MinerStanding
 from miner.notify.log import configure
 from miner.ports import Store
 from miner.saga import State
@@ -92,21 +92,25 @@ class Standings:
     Attributes:
         miners: Name and standing, in the settings' order.
         best_height: Best head, by which cooldowns are counted.
+        sent: Their newest transactions of their own, newest first.
     """
 
     miners: Sequence[tuple[str, MinerStanding]]
     best_height: int
+    sent: Sequence[Lane] = ()
 
 
 async def standings(settings: Settings, named: str | None) -> Standings:
     """How the miners stand with the contract, at the best head."""
-    async with connected(settings) as outside:
+    async with connected(settings) as outside, _store_if_any(settings) as store:
         best = (await outside.node.heads()).best
         found = [
             (miner.name, await outside.affairs.standing(miner.hotkey, best))
             for miner in chosen(outside.miners, named)
         ]
-        return Standings(found, best.height)
+        hotkeys = {standing.miner for _, standing in found}
+        lanes = await store.affairs() if store is not None else ()
+        return Standings(found, best.height, [lane for lane in lanes if lane.account in hotkeys])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from miner.cli.wallet import MinerOption
 from miner.model import Verb
 
 if TYPE_CHECKING:
-    from miner.model import MinerStanding
+    from collections.abc import Sequence
+
+    from miner.model import Lane, MinerStanding
 
 UNKNOWN = "this contract does not tell"
 
@@ -32,11 +34,14 @@ def view(miner: MinerOption = None, config: ConfigOption = None, as_json: JsonOp
     """
     found = asyncio.run(wiring().standings(settings_of(config, files=True), miner))
     if as_json:
-        render.say_json({"height": found.best_height, "miners": [facts_of(*each) for each in found.miners]})
+        rows = [{**facts_of(*each), "sent": _sent(each[1].miner, found.sent)} for each in found.miners]
+        render.say_json({"height": found.best_height, "miners": rows})
         return
     for name, standing in found.miners:
         for line in lines_of(name, standing):
             render.say(line)
+        for each in _sent(standing.miner, found.sent):
+            render.say(f"  sent        {each['txid']}: nonce {each['slot']}, {each['amount']}, {_what(each)}")
 
 
 AmountArgument = Annotated[
@@ -129,6 +134,36 @@ def lines_of(name: str, standing: MinerStanding) -> list[str]:
     lines = [f"{name}: hotkey {standing.miner}, at block {standing.height}"]
     lines += [f"  {what:<12}{told}" for what, told in rows.items()]
     return lines + (["  the contract is halted"] if standing.halted else [])
+
+
+def _sent(hotkey: str, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
+    """A hotkey's transactions of its own, newest first."""
+    return [
+        {
+            "txid": lane.txid or lane.attempts[0].tx.txid,
+            "slot": lane.slot,
+            "amount": format_amount(lane.amount, Chain.TAO),
+            "state": lane.state.value,
+            "block": lane.block.height if lane.block else None,
+        }
+        for lane in lanes
+        if lane.account == hotkey
+    ]
+
+
+_MEANS = {
+    "signed": "sent, in no block yet",
+    "in_block": "in a block that is not final yet",
+    "landed": "done",
+    "reverted": "refused by the chain",
+    "cancelled": "not done: it died unused",
+    "taken": "not done: another transaction took its nonce",
+}
+
+
+def _what(sent: dict[str, Any]) -> str:
+    block = "" if sent["block"] is None else f" (block {sent['block']})"
+    return f"{_MEANS[sent['state']]}{block}"
 
 
 def _tao(amount: int | None) -> str:

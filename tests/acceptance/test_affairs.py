@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -88,3 +89,37 @@ async def test_collateral_by_the_running_daemon_and_by_the_command_alone(stage: 
     assert stage.rows("SELECT count(*) FROM accounts WHERE stopped <> ''") == [(0,)]
     voted = await told(stage, "activate", *miner)
     assert "validators vote a miner active" in voted["text"]
+
+
+async def test_a_large_payout_waits_for_a_person_and_a_drained_daemon_ends(stage: Stage) -> None:
+    """Held across a restart, approved, paid once; then drained: the swap is finished, and it exits 0."""
+    config = stage.config()
+    config.write_text(config.read_text().replace("[limits.tao]", '[limits.tao]\nhold_above = "1 TAO"'))
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        (opened,) = await stage.open(stage.plan(0))
+        await stage.step(daemon, blocks=8)
+        await daemon.kill()
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        await stage.step(daemon, blocks=2)
+    assert stage.rows("SELECT state, reason FROM sagas") == [("VERIFIED", "waits_for_approval")]
+    assert [entry["cause"] for entry in stage.recovery()] == ["waits_for_approval"]
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        dry = await told(stage, "approve", str(opened.id))
+        assert dry["would_change"] == 1
+        did = await told(stage, "approve", str(opened.id), "--yes", "--reason", "looked at it")
+        assert did["changed"] == 1
+        await stage.fulfilled(daemon, [opened])
+        drained = await told(stage, "drain", "--deactivate", "--yes")
+        assert any("open swap" in each for each in drained["left"])
+        await stage.completed(daemon, [opened])
+        for _ in range(12):
+            if daemon.process.returncode is not None:
+                break
+            await stage.devnet.chain.new_block()
+            await asyncio.sleep(1)
+        assert await asyncio.wait_for(daemon.process.wait(), 60) == 0
+    assert (await stage.evidence(opened)).payouts == 1
+    assert stage.rows("SELECT actor, amount FROM approvals")[0][1] > TAO

@@ -23,6 +23,7 @@ from miner.model import (
     Head,
     ImportedSend,
     Ingest,
+    Lane,
     LanePurpose,
     Lease,
     MinerStanding,
@@ -109,6 +110,7 @@ class Wired:
     chain: Mapping[str, Any] | MinerError = field(default_factory=dict)
     purses: Sequence[Purse] = ()
     standing: Sequence[tuple[str, MinerStanding]] = ()
+    sent: Sequence[Lane] = ()
     quoted: Quotes | MinerError = field(default_factory=lambda: Quotes((), 100, 0))
 
     async def open_store(self, settings: Settings) -> Store:
@@ -187,7 +189,7 @@ class Wired:
         return [purse for purse in self.purses if miner in (None, purse.miner)]
 
     async def standings(self, settings: Settings, miner: str | None) -> Standings:
-        return Standings([each for each in self.standing if miner in (None, each[0])], 100)
+        return Standings([each for each in self.standing if miner in (None, each[0])], 100, self.sent)
 
     async def quotes(self, settings: Settings, miner: str | None, *, read: bool = True) -> Quotes:
         if isinstance(self.quoted, MinerError):

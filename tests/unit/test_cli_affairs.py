@@ -10,9 +10,21 @@ from miner.affairs.wallet import Purse
 from miner.amounts import Chain
 from miner.app.affairs import Committed, Quotes
 from miner.errors import Refused
-from miner.model import NO_SWAP, Came, MinerStanding, Outcome, Verb
-from tests.unit.cli_world import World
-from tests.unit.config_files import ALICE
+from miner.model import (
+    NO_SWAP,
+    Attempt,
+    AttemptKind,
+    Came,
+    Lane,
+    LanePurpose,
+    LaneState,
+    MinerStanding,
+    Outcome,
+    SignedTx,
+    Verb,
+)
+from tests.unit.cli_world import CANARY, TAO, World
+from tests.unit.config_files import ALICE, BOB
 from tests.unit.test_cli import filled, run, world
 
 __all__ = ["filled", "run", "world"]
@@ -84,6 +96,21 @@ class TestCollateral:
         world.wired.standing = [("alice", MinerStanding(miner=ALICE, height=5))]
         assert "this contract does not tell" in run("collateral", "view").out
         assert run("collateral", "view", "--json").json["miners"][0]["collateral"] is None
+
+    def test_what_was_sent_is_told_until_it_is_final(self, world: World, run: Any) -> None:
+        world.wired.standing = [("alice", STANDING)]
+        tx = SignedTx("0x" + "ab" * 32, CANARY, 1, 10, 34, ("7",))
+        lane = Lane(
+            1, TAO, ALICE, "7", LanePurpose.AFFAIR, None, BOB, 2 * 10**9, LaneState.SIGNED,
+            (Attempt(0, AttemptKind.CALL, tx, 0),),
+        )  # fmt: skip
+        for state in LaneState:
+            world.wired.sent = [replace(lane, state=state)]
+            ran = run("collateral", "view")
+            assert f"{tx.txid}: nonce 7, 2 TAO" in ran.out
+            assert CANARY.decode() not in ran.out
+        (row,) = run("collateral", "view", "--json").json["miners"]
+        assert [each["state"] for each in row["sent"]] == ["taken"]
 
     def test_how_long_blocks_take(self) -> None:
         assert about(1) == "1 block left, about 1 min"
