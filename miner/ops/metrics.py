@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from miner.affairs.drain import DRAIN
 from miner.errors import StoreError
 from miner.model import FeedEntry
 from miner.ops.board import Board
@@ -183,7 +184,7 @@ class Metrics:
         self.paused.clear()
         for what in ("all", "tao", "btc"):
             self.paused.labels(what).set(0)
-        for what in await store.paused():
+        for what in set(await store.paused()) - {DRAIN}:
             self.paused.labels(what).set(1)
         for row in await store.accounts():
             self.stopped.labels(row.chain.partition(":")[0], row.account).set(int(bool(row.stopped)))

@@ -111,7 +111,13 @@ def set_paused(conn: Connection, what: str, pause: bool, actor: str) -> bool:
     return True
 
 
+NO_PAUSE = "drain"
+"""Kept beside what is paused, and pauses nothing: see `miner.affairs.drain`."""
+
+
 def _tell_paused(conn: Connection, what: str, pause: bool, actor: str) -> None:
+    if what == NO_PAUSE:
+        return
     if not pause:
         text = f"{what}: payouts go on; {actor} said so"
         for kind in (NoticeKind.PAUSED, NoticeKind.FINALITY_VIOLATED):

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0006", "0007", "0008", "0009")
 """Every schema version this program knows, oldest first; the last is the one it works with."""
 HEAD = REVISIONS[-1]
 
