@@ -247,6 +247,21 @@ def test_what_is_no_backup_is_not_unpacked(tmp_path: Path) -> None:
         assert not (tmp_path / "escaped").exists()
 
 
+async def test_a_part_that_is_not_what_the_manifest_says_is_refused(place: Place, tmp_path: Path) -> None:
+    """By whoever knows the public key: then it is encrypted all right."""
+    await (await store_at(place)).close()
+    place.settings.recovery_file.write_text("true\n", encoding="utf-8")
+    await place.backup()
+    folder = place.unpacked("one.age", tmp_path / "u")
+    (folder / sealed.RECOVERY).write_text("false\n", encoding="utf-8")
+    with tarfile.open(tmp_path / "forged.tar", "w") as tar:
+        for name in (sealed.MANIFEST, sealed.STORE, sealed.RECOVERY, sealed.SETTINGS):
+            tar.add(folder / name, name)
+    (tmp_path / "into").mkdir()
+    with pytest.raises(StoreDamaged, match="not what its manifest says"):
+        sealed.unpack(tmp_path / "forged.tar", tmp_path / "into")
+
+
 # restoring
 
 
