@@ -117,15 +117,18 @@ def settings_in(folder: Path) -> OpsSettings:
 
 
 @asynccontextmanager
-async def server(url: str | Path | None = None, socket_path: Path | None = None) -> AsyncIterator[Served]:
-    """Serve a store, filled here: a fresh file, or the one that is named."""
+async def server(
+    url: str | Path | None = None, socket_path: Path | None = None, *, filled: bool = True
+) -> AsyncIterator[Served]:
+    """Serve a store: a fresh file, or the one that is named."""
     with tempfile.TemporaryDirectory(prefix="ops-") as name:
         folder = Path(name)
         place = url or folder / "store.sqlite"
         daemon, own = SqlStore(place, owner="daemon"), SqlStore(place)
         await daemon.open()
         await own.open()
-        await fill(daemon)
+        if filled:
+            await fill(daemon)
         board, purse = Board("daemon"), Purse()
         board.outlook = Outlook(endpoints, lambda: 120, {Chain.TAO: purse}, [(Chain.TAO, ALICE)])  # type: ignore[dict-item]
         wallets, hands = Wallets(board, own), HandsOver(daemon)
