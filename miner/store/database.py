@@ -20,8 +20,15 @@ T = TypeVar("T")
 class Database(Worker):
     """A worker over one SQLite file, or over memory."""
 
-    def __init__(self, path: Path | None, busy_timeout_s: float, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        busy_timeout_s: float,
+        clock: Callable[[], int],
+        bystander: bool = False,
+    ) -> None:
         super().__init__()
+        self._bystander = bystander
         self.path = path
         self._engine: Engine = sqlite_engine(path, busy_timeout_s, clock)
         self._conn: Connection | None = None
@@ -52,7 +59,7 @@ class Database(Worker):
         with translated(self.where):
             self._conn = conn = self._engine.connect()
             try:
-                opening.check(conn, self.path)
+                opening.check(conn, self.path, read_whole=not self._bystander)
             except BaseException:
                 self._drop()
                 raise

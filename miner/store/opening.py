@@ -80,8 +80,14 @@ def ensure_file(path: Path) -> None:
         raise StoreUnavailable(f"{path} is not writable")
 
 
-def check(conn: Connection, path: Path | None) -> None:
+def check(conn: Connection, path: Path | None, read_whole: bool = True) -> None:
     """Check what was connected to, and bring its schema up to date.
+
+    Args:
+        conn: To it.
+        path: The file; None for memory.
+        read_whole: Whether it is read as a whole where that is called for; not where another connection
+            has just done it.
 
     Raises:
         SchemaTooOld: A newer program wrote it.
@@ -96,7 +102,7 @@ def check(conn: Connection, path: Path | None) -> None:
         _refuse_foreign(path)
     dialect.use_wal(conn, path)
     size = path.stat().st_size
-    if size <= (CHECK_UNCLEAN_BYTES if unclean else CHECK_ALWAYS_BYTES):
+    if read_whole and size <= (CHECK_UNCLEAN_BYTES if unclean else CHECK_ALWAYS_BYTES):
         dialect.quick_check(conn, path)
     bring_up_to_date(conn, path)
 

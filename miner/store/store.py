@@ -109,7 +109,7 @@ class SqlStore:
             self._db, self._news = server, Listener(server, self.owner)
         else:
             self.path = path_of(url)
-            self._db = file = Database(self.path, busy_timeout_s, clock_ms)
+            self._db = file = Database(self.path, busy_timeout_s, clock_ms, bystander)
             self._news = Poll(file.others_wrote)
 
     async def open(self) -> None:

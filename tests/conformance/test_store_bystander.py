@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -59,3 +60,19 @@ async def test_it_goes_on_when_the_database_has_become_another(bystander: bool) 
         with pytest.raises(StoreUnavailable, match="before the daemon has taken note"):
             await store.paused()
     await store.close()
+
+
+@pytest.mark.parametrize(("bystander", "reads"), [(True, 0), (False, 1)], ids=["a bystander", "a daemon"])
+async def test_a_file_that_the_daemon_has_just_read_is_not_read_whole_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bystander: bool, reads: int
+) -> None:
+    daemon = SqlStore(tmp_path / "store.sqlite")
+    await daemon.open()
+    done: list[Path] = []
+    monkeypatch.setattr("miner.store.dialect.quick_check", lambda _conn, path: done.append(path))
+    looking = SqlStore(tmp_path / "store.sqlite", bystander=bystander)
+    await looking.open()
+    assert len(done) == reads
+    assert await looking.last_position() == 0
+    await looking.close()
+    await daemon.close()
