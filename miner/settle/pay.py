@@ -24,6 +24,7 @@ from miner.model import (
     SagaPatch,
     Since,
     Step,
+    Swap,
 )
 from miner.ports import Rail
 from miner.saga import Event, State
@@ -220,10 +221,10 @@ class Payer:
             if not await this.code_unchanged():
                 return await self._wait(saga, "contract_code_changed")
             fresh = await this.fresh(saga.key.swap_id)
-            if fresh is not None and fresh.terms() != saga.swap.terms():
+            if not self._same_terms(saga, fresh):
                 await self._terms_changed(saga, this)
                 return None
-            if fresh != saga.swap:
+            if not self._unchanged(saga, fresh):
                 return await self.give_back(saga, "swap_changed")
             if saga.payment is None or not await desk.verifier.still_good(saga.payment):
                 return await self.give_back(saga, "payment_must_be_read_again")
@@ -259,6 +260,12 @@ class Payer:
         if books.doubted:
             return STORE_DOUBTED
         return f"account_stopped:{books.row.stopped}" if books.row.stopped else ""
+
+    def _same_terms(self, saga: Saga, fresh: Swap | None) -> bool:
+        return fresh is None or fresh.terms() == saga.swap.terms()
+
+    def _unchanged(self, saga: Saga, fresh: Swap | None) -> bool:
+        return fresh == saga.swap
 
     async def _terms_changed(self, saga: Saga, this: Round) -> None:
         """Terms cannot change: a person must look, unless the next look tells them as they were."""

@@ -297,7 +297,7 @@ def recovery_entry_forgotten(stack: ExitStack) -> None:
 
 @mutant(5000, "other_mark", "long_down")
 def swap_not_read_again(stack: ExitStack) -> None:
-    async def unchanged(_self: Payer, _saga: Any, _fresh: Any) -> bool:
+    def unchanged(_self: Payer, _saga: Any, _fresh: Any) -> bool:
         return True
 
     async def willing(*_: Any) -> None:
