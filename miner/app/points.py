@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, TypeVar, cast, get_type_hints
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_type_hints
 
 from miner import ports
 from miner.amounts import Chain
@@ -47,14 +47,19 @@ INNER: Final = frozenset({ports.CallLanes, ports.Substrate})
 
 def acting(port: type) -> tuple[str, ...]:
     """The methods of a port that act, in the order in which they stand there."""
-    return tuple(name for name, member in vars(port).items() if effect_of(member) == "acts")
+    return tuple(name for name, member in _members(port).items() if effect_of(member) == "acts")
+
+
+def _members(port: type) -> dict[str, Any]:
+    """What a port asks for, that of its parts included, in the order in which it stands there."""
+    parts = [each for each in port.__mro__ if each not in (object, Protocol, Generic)]
+    return {name: member for part in parts for name, member in vars(part).items()}
 
 
 def undeclared(port: type) -> tuple[str, ...]:
     """Methods of a port that say neither that they read nor that they act."""
-    methods = {
-        name: m for name, m in vars(port).items() if inspect.isfunction(m) and not name.startswith("_")
-    }
+    members = _members(port).items()
+    methods = {name: m for name, m in members if inspect.isfunction(m) and not name.startswith("_")}
     return tuple(name for name, member in methods.items() if effect_of(member) is None)
 
 

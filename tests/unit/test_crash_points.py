@@ -25,7 +25,9 @@ from tests.acceptance.crashes.matrix import UNREACHED, cases, cases_on_a_server,
 PORTS = [
     each
     for each in vars(ports).values()
-    if inspect.isclass(each) and each.__module__ == ports.__name__ and getattr(each, "_is_protocol", False)
+    if inspect.isclass(each)
+    and each.__module__.startswith(ports.__name__)
+    and getattr(each, "_is_protocol", False)
 ]
 
 

@@ -1,0 +1,1 @@
+"""Parts of the store, each with what it keeps."""
