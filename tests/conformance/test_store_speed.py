@@ -168,4 +168,6 @@ async def test_hot_statements_use_the_partial_indexes(tmp_path: Path) -> None:
             table = line.split()[1]
             scans_all = line.startswith("SCAN ") and "INDEX" not in line and table.islower()
             assert not scans_all or table == "watch_cursor", (line, statement)  # one row
+    (held,) = (plan for statement, plan in plans.items() if "reservations.mark_fee" in statement)
+    assert not any("ix_lanes_allotted" in line for line in held), held  # all lanes of a chain, at each look
     assert len(plans) > 20

@@ -97,7 +97,8 @@ def _held(*which: ColumnElement[bool]) -> Select[Any]:
     affairs = (
         select(_sum(lanes.c.amount))
         .where(
-            lanes.c.chain == text("chain"),
+            # Not by the index over all lanes of a chain: only open ones are looked at.
+            func.coalesce(lanes.c.chain, "") == text("chain"),
             lanes.c.account == text("account"),
             lanes.c.purpose == word(LanePurpose.AFFAIR),
             lanes.c.closed == NO,
