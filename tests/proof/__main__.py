@@ -89,7 +89,7 @@ def write_page() -> dict[str, int]:
     _write(FOUND, [asdict(row) for row in rows])
     facts = {
         "written": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "command": "`make proof`",
+        "command": "`make proof`, or parts of it: each row is its case's last run",
         "cases": f"{len(rows):,} of {cases():,} have run",
         "machine": f"{os.cpu_count()} cores, Linux, Python {platform.python_version()}",
     }
