@@ -204,7 +204,7 @@ async def test_every_cut_leaves_what_was_acknowledged(
         record_property(name, count)
     found: dict[str, Any] = dict(judge.seen)
     assert found["cuts"] > 300
-    assert found["the transaction under way was kept"] > 10
+    assert found["the transaction under way was kept"] > 3
     assert found["torn lines"] > 0
 
 

@@ -11,16 +11,16 @@ import pytest_asyncio
 from tests.acceptance.harness import USERS, Stage
 from tests.demo.evidence import Auditor
 from tests.devnet.world import Devnet
-from tests.systemd.machine import install_program, is_possible
+from tests.systemd.machine import boots, install_program, is_possible
 
 MINERS = 2
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chains() -> AsyncIterator[Devnet]:
+async def chains(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Devnet]:
     """Both chains."""
-    if not is_possible():
-        pytest.skip("needs Linux, root, unshare and systemd (Debian: systemd)")
+    if not is_possible() or not await boots(tmp_path_factory.mktemp("probe")):
+        pytest.skip("needs Linux, root, unshare, systemd (Debian: systemd), and leave to boot it")
     async with await Devnet.start(miners=MINERS, validators=1, users=USERS) as world:
         yield world
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -48,6 +49,16 @@ def is_possible() -> bool:
     return (
         sys.platform == "linux" and os.geteuid() == 0 and SYSTEMD.exists() and bool(shutil.which("unshare"))
     )
+
+
+async def boots(folder: Path) -> bool:
+    """Whether a systemd comes up here at all, with no service: not every container lets one."""
+    (folder / "program").mkdir()
+    try:
+        async with Machine(folder, folder / "program"):
+            return True
+    except (AssertionError, TimeoutError, OSError):
+        return False
 
 
 def install_program(folder: Path) -> Path:
@@ -94,7 +105,7 @@ class Machine:
         shutil.copy(ROOT / "systemd" / unit, units / unit)
         places = units / f"{unit}.d"
         places.mkdir()
-        (places / "machine.conf").write_text(f"[Service]\n{_reachable()}\n{drop_in}\n")
+        (places / "machine.conf").write_text(f"[Service]\n{reachable()}\n{drop_in}\n")
 
     async def __aenter__(self) -> Self:
         places = {"FOLDER": str(self.folder), "PROGRAM": str(self._program), "SYSTEMD": str(SYSTEMD)}
@@ -104,10 +115,14 @@ class Machine:
                 "unshare", *NAMESPACES, "--kill-child=SIGKILL", "/bin/bash", "-c", BOOT,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **places},
             )  # fmt: skip
-        async with asyncio.timeout(START_S):
-            while not await self._is_up():
-                assert self._process.returncode is None, self.said()
-                await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(START_S):
+                while not await self._is_up():
+                    assert self._process.returncode is None, self.said()
+                    await asyncio.sleep(0.1)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def _is_up(self) -> bool:
@@ -122,8 +137,8 @@ class Machine:
 
     async def __aexit__(self, *_exc: object) -> None:
         assert self._process is not None
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(self._pid or self._process.pid, signal.SIGKILL)
         await self._process.wait()
 
     def said(self) -> str:
@@ -157,10 +172,8 @@ def _children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-def _reachable() -> str:
-    """What a service that may look into no home needs, where this interpreter or its packages are in one."""
+def reachable() -> str:
+    """What the program needs here and the sandbox hides: interpreter and packages in a home or below /tmp."""
     places = {sys.base_prefix, *(place for place in sys.path if place.endswith("site-packages"))}
-    homes = sorted(place for place in places if place.startswith(("/root/", "/home/")))
-    return (
-        "\n".join(["ProtectHome=tmpfs", *(f"BindReadOnlyPaths={place}" for place in homes)]) if homes else ""
-    )
+    hidden = sorted(place for place in places if place.startswith(("/root/", "/home/", "/tmp/", "/var/tmp/")))
+    return "\n".join(["ProtectHome=tmpfs", *(f"BindReadOnlyPaths={place}" for place in hidden)])

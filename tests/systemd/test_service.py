@@ -19,7 +19,7 @@ from miner.store.migrate import upgrade
 from miner.store.schema import HEAD
 from tests.acceptance.harness import Stage
 from tests.devnet.faults import Fault, FaultKind
-from tests.systemd.machine import Machine
+from tests.systemd.machine import Machine, reachable
 from tests.systemd.service import UNIT, Service, installed, on_this_machine
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -178,7 +178,8 @@ async def test_what_install_writes_runs_and_uninstall_leaves_settings_and_state(
         shutil.copy(stage.folder / "mine.toml", stage.folder / "etc" / "config.toml")
         drop_in = stage.folder / "units" / f"{UNIT}.d"
         drop_in.mkdir()
-        (drop_in / "machine.conf").write_text(f"[Service]\n{on_this_machine(stage.folder)}\n")
+        lines = f"[Service]\n{reachable()}\n{on_this_machine(stage.folder)}\n"
+        (drop_in / "machine.conf").write_text(lines)
         await machine.ctl("daemon-reload")
         await machine.ctl("enable", "--now", "swap-miner")
         opened = await stage.open(stage.plan(0))
