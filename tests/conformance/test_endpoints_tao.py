@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from miner.chains.substrate.link import Limits
+from miner.chains.substrate.link import Limits, Link
 from miner.chains.substrate.node import SubstrateNode
 from miner.errors import ReadFailed
 from tests.conformance.rail_tao import LoopClock, TaoHarness, tao, tao_session
@@ -210,3 +210,22 @@ async def _until(told: Callable[[], Awaitable[int]], height: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while await told() < height:  # noqa: ASYNC110  # over real sockets
             await asyncio.sleep(0.02)
+
+
+async def test_an_endpoint_that_broke_for_want_of_memory_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever ends a connection, the one who keeps it goes on."""
+    tries: list[str] = []
+
+    async def follow(link: Link, *_: object) -> None:
+        tries.append(link.why)
+        if len(tries) == 3:
+            raise asyncio.CancelledError
+        raise MemoryError
+
+    monkeypatch.setattr(Link, "_follow", follow)
+    link = Link("ws://127.0.0.1:1", Limits(), NotingClock(), lambda _link: None)
+    with pytest.raises(asyncio.CancelledError):
+        await link.keep(cast(Any, None), lambda _genesis: None)
+    assert tries[1:] == ["it broke: MemoryError()"] * 2

@@ -143,6 +143,8 @@ class Link:
                 self.why = str(exc)
             except UNREADABLE as exc:
                 self.why = f"a reply that does not read: {exc!r}"
+            except Exception as exc:  # noqa: BLE001 (no memory, say: ending here would end it for good)
+                self.why = f"it broke: {exc!r}"
             finally:
                 await self._drop()
             self.tried.set()
