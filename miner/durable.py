@@ -19,6 +19,30 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_file(path: Path) -> None:
+    """What was written to a file outlives a power cut.
+
+    Raises:
+        OSError: It may not.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def supersede(draft: Path, path: Path) -> None:
+    """Give a whole file its name in place of what has it; after a power cut it is the one or the other.
+
+    Raises:
+        OSError: It cannot be given; what stands there is as it was, or this.
+    """
+    sync_file(draft)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
 def publish(draft: Path, path: Path) -> None:
     """Give a file that is whole and synced its name, never in place of another; the draft's own may stay.
 

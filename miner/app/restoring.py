@@ -8,7 +8,6 @@ the chains show to be older is not put back unless that is asked for: a newer on
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,7 +19,7 @@ from miner.app import sealed
 from miner.app.tell import SystemClock
 from miner.app.wiring import connect
 from miner.config import Settings
-from miner.durable import publish, sync_folder
+from miner.durable import publish, sync_file, sync_folder
 from miner.errors import ConfigError, StoreUnavailable
 from miner.model import AccountRow, Head, Json
 from miner.notify.log import configure
@@ -182,18 +181,10 @@ def _put(settings: Settings, work: Path) -> None:
     try:
         for name, place in places:
             if (work / name).exists() and not (name == sealed.RECOVERY and place.exists()):
-                _sync(work / name)
+                sync_file(work / name)
                 publish(work / name, place)
         sync_folder(state)
     except OSError as exc:
         with suppress(OSError):
             settings.store.file.unlink()
         raise StoreUnavailable(f"{state}: could not be restored ({exc.strerror or exc})") from exc
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyrage
 
+from miner.durable import sync_file
 from miner.errors import ConfigError, StoreDamaged, StoreUnavailable
 from miner.store.backup import Copied
 
@@ -127,11 +128,7 @@ def seal(packed: Path, sealed: Path, recipients: Sequence[Any]) -> None:
     try:
         os.close(os.open(sealed, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         pyrage.encrypt_file(str(packed), str(sealed), list(recipients))
-        handle = os.open(sealed, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_file(sealed)
     except (OSError, pyrage.EncryptError) as exc:
         raise StoreUnavailable(f"{sealed} could not be written ({exc})") from exc
 

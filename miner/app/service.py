@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from miner.config import example
-from miner.durable import sync_folder
+from miner.durable import supersede
 from miner.errors import ConfigError
 
 PROGRAM = "swap-miner"
@@ -228,10 +228,6 @@ def _write(path: Path, text: str, mode: int) -> None:
     """The file is whole and synced before it has its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")
-    with draft.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
+    draft.write_text(text, encoding="utf-8")
     draft.chmod(mode)
-    draft.replace(path)
-    sync_folder(path.parent)
+    supersede(draft, path)

@@ -124,9 +124,7 @@ def quarantine(
 
     Example: swap-miner quarantine 7 --yes --reason "ended before our archive; user confirmed receipt"
     """
-    _needs_reason(reason, yes)
-    found = Asked(verb=Verb.QUARANTINE, swap_id=swap, actor=actor(actor_name), reason=reason)
-    _run([found], yes, wait, config, as_json)
+    _decide(Verb.QUARANTINE, swap, "", 0, yes, reason, actor_name, wait, config, as_json)
 
 
 def adopt_payout(
@@ -147,7 +145,7 @@ def adopt_payout(
 
     Example: swap-miner adopt-payout 7 0x5f3a… --yes --reason "paid by hand while the daemon was down"
     """
-    _on_transaction(Verb.ADOPT, swap, tx, block, yes, reason, actor_name, wait, config, as_json)
+    _decide(Verb.ADOPT, swap, tx, block, yes, reason, actor_name, wait, config, as_json)
 
 
 def approve(
@@ -166,9 +164,7 @@ def approve(
 
     Example: swap-miner approve 7 --yes --reason "the user's payment has 6 confirmations"
     """
-    _needs_reason(reason, yes)
-    found = Asked(verb=Verb.APPROVE, swap_id=swap, actor=actor(actor_name), reason=reason)
-    _run([found], yes, wait, config, as_json)
+    _decide(Verb.APPROVE, swap, "", 0, yes, reason, actor_name, wait, config, as_json)
 
 
 def mark(
@@ -189,10 +185,10 @@ def mark(
 
     Example: swap-miner mark 7 --tx 0x5f3a… --yes --reason "the daemon did not find it by itself"
     """
-    _on_transaction(Verb.MARK, swap, tx, block, yes, reason, actor_name, wait, config, as_json)
+    _decide(Verb.MARK, swap, tx, block, yes, reason, actor_name, wait, config, as_json)
 
 
-def _on_transaction(
+def _decide(
     verb: Verb,
     swap: int,
     tx: str,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from miner.durable import sync_file
 from miner.errors import SchemaTooOld, StoreDamaged, StoreUnavailable
 from miner.store.dialect import APPLICATION_ID, translated
 from miner.store.schema import HEAD, REVISIONS
@@ -50,11 +51,7 @@ def copy_online(source: Path, draft: Path) -> None:
     with translated(source), closing(_connect(source)) as one, closing(sqlite3.connect(draft)) as other:
         one.backup(other)
         other.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-    handle = os.open(draft, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_file(draft)
 
 
 def look_into(copy: Path) -> Copied:

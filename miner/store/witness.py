@@ -6,10 +6,9 @@ somebody else can tell: this file, in the daemon's own folder.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from miner.durable import sync_folder
+from miner.durable import supersede
 from miner.errors import StoreUnavailable
 
 
@@ -46,11 +45,7 @@ class Witness:
             return
         draft = self._file.with_suffix(".new")
         try:
-            with draft.open("w", encoding="ascii") as out:
-                out.write(txid)
-                out.flush()
-                os.fsync(out.fileno())
-            draft.replace(self._file)
-            sync_folder(self._file.parent)
+            draft.write_text(txid, encoding="ascii")
+            supersede(draft, self._file)
         except OSError as exc:
             raise StoreUnavailable(f"{self._file}: {exc}") from exc
