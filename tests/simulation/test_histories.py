@@ -46,6 +46,13 @@ def test_what_once_broke_a_law_does_not_any_more(path: Path) -> None:
     assert play(load(path)).broken == []
 
 
+def test_a_history_is_the_same_whatever_was_played_before_it() -> None:
+    first = [play(history(seed)).digest for seed in (FIRST_SEED, FIRST_SEED + 1)]
+    again = [play(history(seed)).digest for seed in (FIRST_SEED + 1, FIRST_SEED)]
+    assert again == first[::-1]
+    assert len(set(first)) == 2
+
+
 def test_a_seed_is_the_same_history_in_every_process() -> None:
     seen = set()
     for hash_seed in ("1", "2"):
