@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from miner.amounts import Chain
 from miner.errors import Discarded, ReadFailed
 from miner.model import (
     BlockFacts,
@@ -121,9 +122,15 @@ class Watcher:
         return taken
 
     async def _begin(self, finalised: Head, lease: Lease) -> None:
-        """First start: everything open now is found by a state scan, and events follow from here."""
+        """First start: everything open now is found by a state scan, and events follow from here.
+
+        A TAO payout of such a swap may have been signed by a store that was lost, and its bytes may still
+        land: the new store is in doubt from the start. A Bitcoin wallet tells what it has sent.
+        """
         found, seen = await self._scan(finalised, known=0)
         found = [each for each in found if each.ending is None]  # what ended before is another's story
+        if any(_may_be_on_its_way(each.swap) for each in found):
+            await self._store.begin_doubt("watch", "it is new, and the contract has older open swaps")
         await self._store.ingest(Ingest(None, (finalised,), tuple(found)), lease)
         await self._store.set_first_unseen_id(seen)
         log.info("watch_began", height=finalised.height, open_swaps=len(found))
@@ -356,6 +363,11 @@ def sweeps_share(ids: list[int], swept_to: int) -> list[int]:
         return ids
     start = bisect_right(ids, swept_to)
     return [*ids[start:], *ids[:start]][:SWEPT_AT_ONCE]
+
+
+def _may_be_on_its_way(swap: Swap) -> bool:
+    """Whether a payout that somebody signed before may still land unseen."""
+    return swap.status is SwapStatus.ACTIVE and swap.dest_chain != Chain.BTC
 
 
 def _told_by(swap: Swap, head: Head) -> Ending | None:

@@ -96,7 +96,9 @@ def _note(conn: Connection, found: Standing, doubted: bool) -> None:
 
 
 def begin(conn: Connection, actor: str, why: str) -> None:
-    """See `Store.begin_doubt`."""
+    """See `Store.begin_doubt`. One that nobody was told of yet is the same one."""
+    if named(conn, DOUBT) == "":
+        return
     name(conn, DOUBT, "")
     operator.log(conn, actor, "doubt_begun", {"why": why})
     _told(conn, why)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from miner.amounts import Chain
 from miner.chains.substrate.eras import LONGEST
 from miner.saga import State
@@ -78,6 +80,53 @@ async def test_a_changed_store_makes_every_audit_anew(world: World) -> None:
     assert -1 not in world.desk.audited.values()
     assert await world.state(swap_id) is State.SIGNED
     assert await world.store.what_changed() is None
+
+
+async def lose_the_store(world: World) -> None:
+    """The folder is gone, and the daemon is started again as if nothing had been."""
+    await world.store.close()
+    for file in Path(str(world.url)).parent.iterdir():
+        file.unlink()
+    await world.start()
+
+
+async def test_a_new_store_that_finds_open_swaps_waits_for_what_a_lost_one_may_have_signed(
+    make_world: MakeWorld,
+) -> None:
+    """X was signed with nonce 0; the new store would give that to Y, and X, whose lane is free again, 1."""
+    world = await make_world(on_disk=True)
+    tao = world.stage.tao
+    x = world.stage.open_swap()
+    await world.round()
+    await world.round()
+    lost = tao.pool[(await world.payout(x)).latest.tx.txid]
+    tao.pool.clear()  # our node does not know it: it comes back by way of another
+    await lose_the_store(world)
+    await world.round()
+    assert (await world.saga(x)).reason == STORE_DOUBTED
+    y = world.stage.open_swap()  # younger than the store, but it could take that nonce
+    await world.round()
+    assert (await world.saga(y)).reason == STORE_DOUBTED
+    tao.force(lost)
+    await world.block()
+    await world.block(8)
+    assert len(world.received(x)) == 1
+    assert await world.state(x) is State.MARKED
+
+
+@pytest.mark.parametrize("dest", [None, Chain.BTC], ids=["no swap", "a swap that is paid in Bitcoin"])
+async def test_a_new_store_without_an_open_tao_swap_pays_at_once(
+    make_world: MakeWorld, dest: Chain | None
+) -> None:
+    world = await make_world(on_disk=True)
+    if dest is not None:
+        world.stage.open_swap(dest)
+    await lose_the_store(world)
+    await world.round()
+    swap_id = world.stage.open_swap()
+    await world.round()
+    await world.block(3)
+    assert len(world.received(swap_id)) == 1
 
 
 async def test_lost_payouts_whose_nonces_are_allotted_anew_the_other_way_round(make_world: MakeWorld) -> None:

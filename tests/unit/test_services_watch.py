@@ -145,7 +145,7 @@ class TestGaps:
 class TestFirstStart:
     async def test_open_swaps_are_found_by_a_scan(self, make_world: MakeWorld) -> None:
         stage = Stage.make(miners=2)
-        ended, first, other = stage.open_swap(), stage.open_swap(), stage.open_swap(miner=1)
+        ended, first, other = (stage.open_swap(Chain.BTC, miner=miner) for miner in (0, 0, 1))
         stage.vote("tamper", swap_id=ended, changes={"status": SwapStatus.FULFILLED})
         stage.tao_block()
         stage.vote("confirm_swap", swap_id=ended)
@@ -156,7 +156,7 @@ class TestFirstStart:
         assert set(await world.store.known([ended, first, other])) == {first, other}
         assert await world.store.first_unseen_id() == other + 1
         await world.block(3)
-        assert await world.state(first) is State.MARKED
+        assert await world.state(first) is State.SIGNED
         await world.stop()
 
     @pytest.mark.parametrize("lists", [True, False])
