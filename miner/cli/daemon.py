@@ -24,8 +24,8 @@ PAGE = 500
 class _OverSocket(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("ops", timeout=ANSWER_S)
+    def __init__(self, path: Path, wait_s: float) -> None:
+        super().__init__("ops", timeout=wait_s)
         self._path = path
 
     def connect(self) -> None:
@@ -35,11 +35,11 @@ class _OverSocket(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def told(settings: Settings, path: str) -> Any | None:
+def told(settings: Settings, path: str, wait_s: float = ANSWER_S) -> Any | None:
     """The daemon's answer; None where none runs, or it does not answer this user."""
     if not settings.ops.enabled or not settings.ops_socket.is_socket():
         return None
-    connection = _OverSocket(settings.ops_socket)
+    connection = _OverSocket(settings.ops_socket, wait_s)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

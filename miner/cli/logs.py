@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from miner.cli import render
+from miner.cli import complete, render
 from miner.cli.exits import Exit
 from miner.cli.gateway import wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
@@ -24,7 +24,14 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 def logs(
     swap: Annotated[
-        int | None, typer.Option("--swap", metavar="SWAP", min=0, help="Only what tells of this swap.")
+        int | None,
+        typer.Option(
+            "--swap",
+            metavar="SWAP",
+            min=0,
+            help="Only what tells of this swap.",
+            autocompletion=complete.swaps,
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="From then on: 2h, 3d, or 2026-01-31T12:00.")
@@ -54,7 +61,10 @@ def logs(
     lines = wiring().read_log(settings_of(config), swap, begin, file, unit, redact)
     if out is not None:
         _write(out, lines, {"swap": swap, "redacted": redact})
-        render.say(f"wrote {len(lines)} lines to {out}")
+        if as_json:
+            render.say_json({"file": str(out), "lines": len(lines)})
+        else:
+            render.say(f"wrote {len(lines)} lines to {out}")
     elif as_json:
         render.say_json({"lines": lines})
     else:

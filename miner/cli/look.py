@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from miner.cli import daemon, facts, render
+from miner.cli import complete, daemon, facts, render
 from miner.cli.exits import Exit
 from miner.cli.gateway import looking
 from miner.cli.options import ConfigOption, JsonOption, SwapArgument, settings_of
@@ -46,7 +46,10 @@ def swaps(
         ),
     ] = None,
     miner: Annotated[
-        str | None, typer.Option("--miner", "-m", metavar="NAME|ADDRESS", help="Only this miner's.")
+        str | None,
+        typer.Option(
+            "--miner", "-m", metavar="NAME|ADDRESS", help="Only this miner's.", autocompletion=complete.miners
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 20,
     as_json: JsonOption = False,
@@ -85,7 +88,11 @@ def show(swap: SwapArgument, config: ConfigOption = None, as_json: JsonOption = 
         render.say(line)
 
 
-def evidence(swap: SwapArgument, config: ConfigOption = None) -> None:
+def evidence(
+    swap: SwapArgument,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="It answers in JSON in any case.")] = True,
+) -> None:
     """Print what shows others that a swap was paid and marked, in JSON: ids, blocks, events, outcome.
 
     Public facts only: neither keys nor signed bytes.

@@ -14,20 +14,19 @@ import typer
 
 from miner.cli import act, affairs, backup, look, recover, setup
 from miner.cli.collateral import collateral
-from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of, printable
+from miner.cli.completion import PROGRAM, VARIABLE, completion
+from miner.cli.exits import EXIT_CODES, Exit, code_of, from_group, lines_of
 from miner.cli.logs import logs
 from miner.cli.notify import notify
+from miner.cli.options import JsonOption
 from miner.cli.quote import quote
 from miner.cli.rebuild import rebuild
 from miner.cli.recovery import recovery
-from miner.cli.render import say
+from miner.cli.render import say, say_json
 from miner.cli.service import service
 from miner.cli.store import store
 from miner.cli.wallet import wallet
 from miner.errors import MinerError
-
-PROGRAM = "swap-miner"
-_COMPLETE = "_SWAP_MINER_COMPLETE"
 
 app = typer.Typer(
     name=PROGRAM,
@@ -82,31 +81,35 @@ app.add_typer(recovery, name="recovery")
 app.add_typer(store, name="store")
 app.add_typer(service, name="service")
 app.add_typer(notify, name="notify")
+app.command()(completion)
 
 
 @app.command()
-def completion(
-    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Your shell.")],
-) -> None:
-    """Print the completion script of a shell.
+def version(as_json: JsonOption = False) -> None:
+    """Print the program's version.
 
-    Example: swap-miner completion bash > /etc/bash_completion.d/swap-miner
+    Example: swap-miner version
     """
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]
-
-    if shell not in ("bash", "zsh", "fish"):
-        raise typer.BadParameter(f"{printable(shell)!r} is none of bash, zsh, fish", param_hint="SHELL")
-    for line in get_completion_script(prog_name=PROGRAM, complete_var=_COMPLETE, shell=shell).splitlines():
-        sys.stdout.write(line + "\n")
-
-
-@app.command()
-def version() -> None:
-    """Print the program's version."""
     try:
-        say(f"{PROGRAM} {version_of(PROGRAM)}")
+        found = version_of(PROGRAM)
     except PackageNotFoundError:
-        say(f"{PROGRAM} (not installed)")
+        found = "(not installed)"
+    if as_json:
+        say_json({"program": PROGRAM, "version": found})
+    else:
+        say(f"{PROGRAM} {found}")
+
+
+def _tell_exit_codes(group: typer.Typer) -> None:
+    """Each command's help ends with what its exit codes mean."""
+    for command in group.registered_commands:
+        command.epilog = EXIT_CODES
+    for below in group.registered_groups:
+        if below.typer_instance is not None:
+            _tell_exit_codes(below.typer_instance)
+
+
+_tell_exit_codes(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    if _COMPLETE in os.environ:
+    if VARIABLE in os.environ:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()

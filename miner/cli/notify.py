@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from miner.cli import render
+from miner.cli import complete, render
 from miner.cli.exits import Exit, printable
 from miner.cli.facts import when
 from miner.cli.gateway import acting, actor, looking, wiring
@@ -27,7 +27,10 @@ notify = typer.Typer(
 )
 
 TargetArgument = Annotated[
-    str | None, typer.Argument(metavar="[TARGET]", help="A target's name; all of them without it.")
+    str | None,
+    typer.Argument(
+        metavar="[TARGET]", help="A target's name; all of them without it.", autocompletion=complete.targets
+    ),
 ]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Show this many.")]
 

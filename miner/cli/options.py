@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miner.cli import complete
+
 if TYPE_CHECKING:
     from miner.config import Settings
 
@@ -21,7 +23,12 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON; amounts are decimal strings.")]
-SwapArgument = Annotated[int, typer.Argument(metavar="SWAP", min=0, help="The contract's id of the swap.")]
+SwapArgument = Annotated[
+    int,
+    typer.Argument(
+        metavar="SWAP", min=0, help="The contract's id of the swap.", autocompletion=complete.swaps
+    ),
+]
 
 
 def settings_of(config: Path | None, files: bool = False) -> Settings:

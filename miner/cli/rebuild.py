@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from miner.cli import complete
 from miner.cli.exits import Exit
 from miner.cli.gateway import actor, looking, wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 def rebuild(
     swaps: Annotated[
-        list[int] | None, typer.Argument(metavar="[SWAP]…", min=0, help="Which; all without it.")
+        list[int] | None,
+        typer.Argument(
+            metavar="[SWAP]…", min=0, help="Which; all without it.", autocompletion=complete.swaps
+        ),
     ] = None,
     from_chain: Annotated[
         bool,

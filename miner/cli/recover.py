@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miner.cli import complete
 from miner.cli.exits import Exit
 from miner.cli.facts import plain
 from miner.cli.gateway import actor, looking, wiring
@@ -57,7 +58,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
 
 
 def retry(
-    swaps: Annotated[list[int], typer.Argument(metavar="SWAP…", min=0, help="The swaps to try now.")],
+    swaps: Annotated[
+        list[int],
+        typer.Argument(metavar="SWAP…", min=0, help="The swaps to try now.", autocompletion=complete.swaps),
+    ],
     yes: YesOption = False,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal.")] = "",
     actor_name: ActorOption = None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from miner.cli import facts, render
+from miner.cli import complete, facts, render
 from miner.cli.entries import age, joined, with_resolutions, with_swaps
 from miner.cli.exits import Exit, printable
 from miner.cli.gateway import acting, actor, looking, wiring
@@ -76,7 +76,14 @@ def show_entry(
         int | None, typer.Argument(metavar="[ID|SWAP]", min=0, help="An entry's id, else a swap's.")
     ] = None,
     swap: Annotated[
-        int | None, typer.Option("--swap", metavar="SWAP", min=0, help="Of this swap, whatever its entries.")
+        int | None,
+        typer.Option(
+            "--swap",
+            metavar="SWAP",
+            min=0,
+            help="Of this swap, whatever its entries.",
+            autocompletion=complete.swaps,
+        ),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the chains.")] = False,
     config: ConfigOption = None,

@@ -29,6 +29,7 @@ def init(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path(
         "swap-miner.toml"
     ),
+    as_json: JsonOption = False,
 ) -> None:
     """Write a commented settings file, which you then edit.
 
@@ -46,7 +47,11 @@ def init(
         raise ConfigError(
             str(file), f"cannot be written ({exc.strerror or exc})", "Name another file"
         ) from exc
-    for line in _NEXT.format(file=file).splitlines():
+    told = _NEXT.format(file=file).splitlines()
+    if as_json:
+        say_json({"file": str(file), "next": [line.partition(". ")[2] for line in told[1:]]})
+        return
+    for line in told:
         say(line)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miner.amounts import format_amount
-from miner.cli import render
+from miner.cli import complete, render
 from miner.cli.exits import Exit
 from miner.cli.gateway import wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from miner.affairs.wallet import Purse
 
 MinerOption = Annotated[
-    str | None, typer.Option("--miner", "-m", metavar="NAME|HOTKEY", help="Only this miner's.")
+    str | None,
+    typer.Option(
+        "--miner", "-m", metavar="NAME|HOTKEY", help="Only this miner's.", autocompletion=complete.miners
+    ),
 ]
 
 

@@ -146,6 +146,8 @@ def test_wrong_usage_is_2(run: Any, arguments: list[str]) -> None:
 
 def test_version_and_completion(run: Any) -> None:
     assert run("version").out.startswith("swap-miner ")
+    assert run("version", "--json").json["program"] == "swap-miner"
+    assert "_SWAP_MINER_COMPLETE" in run("completion", "bash", "--json").json["script"]
     for shell in ("bash", "zsh", "fish"):
         assert "_SWAP_MINER_COMPLETE" in run("completion", shell).out
 
@@ -159,6 +161,9 @@ def test_init_writes_settings_that_load_and_overwrites_nothing(run: Any, tmp_pat
     assert found.code == 0
     assert f"swap-miner check --config {target}" in found.out
     read(target.read_text(encoding="utf-8"), target)
+    told = run("init", tmp_path / "other.toml", "--json").json
+    assert told["file"] == str(tmp_path / "other.toml")
+    assert told["next"][-1] == f"swap-miner run --config {tmp_path / 'other.toml'}"
     target.write_text("mine", encoding="utf-8")
     again = run("init", target)
     assert again.code == Exit.USAGE
@@ -397,7 +402,7 @@ def test_a_swap_that_is_not_there(run: Any, filled: World, command: str) -> None
 def test_no_command_prints_signed_bytes_or_control_codes(run: Any, filled: World) -> None:
     told = ""
     for command in (["status"], ["swaps"], ["show", 1], ["show", 2], ["evidence", 2], ["recovery", "list"]):
-        for form in ([], ["--json"]) if command[0] != "evidence" else ([],):
+        for form in ([], ["--json"]):
             found = run(*command, *form)
             assert found.code == 0
             told += found.out + found.err

@@ -72,6 +72,11 @@ def test_a_swaps_lines_are_those_with_its_id_and_those_of_its_transactions(run: 
     assert len(run("logs", "--file", file, "--json").json["lines"]) == len(LINES)
 
 
+def test_a_bundle_is_told_in_json_too(run: Any, file: Path, tmp_path: Path) -> None:
+    told = run("logs", "--swap", 7, "--file", file, "--out", tmp_path / "bundle.jsonl", "--json").json
+    assert told == {"file": str(tmp_path / "bundle.jsonl"), "lines": 4}
+
+
 def test_nothing_is_an_exit_code(run: Any, file: Path) -> None:
     assert run("logs", "--swap", 99, "--file", file).code == Exit.WRONG
     assert run("logs", "--file", file.parent / "none").code == Exit.USAGE
