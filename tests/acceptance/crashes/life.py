@@ -149,6 +149,11 @@ class Life:
             await self.on_first_death()
         await self.start()
 
+    async def revive(self) -> None:
+        """Start it again where it has died."""
+        if self.running and self.daemon.process.returncode is not None:
+            await self._rise()
+
     async def stop(self) -> None:
         """Ask it to end, once it listens; where it dies over that, start it and ask again."""
         while True:
@@ -188,8 +193,7 @@ class Life:
         try:
             while not ending.done():
                 await asyncio.wait({ending}, timeout=0.2)
-                if self.running and self.daemon.process.returncode is not None:
-                    await self._rise()
+                await self.revive()
         finally:
             command.kill()
         return await ending

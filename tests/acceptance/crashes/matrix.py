@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, product
 
-from miner import ports
-from miner.app.points import acting
 from tests.acceptance.crashes.scenarios import BOTH, RAIL, SCENARIOS, Scenario
 from tests.devnet.terms import ChainName
 
@@ -136,15 +134,6 @@ def in_make_test(case: Case) -> bool:
 
 
 UNREACHED = {
-    "affairs.prepare_affair": "by an operator's request, which is given again: nothing is stored yet",
-    "store.begin_affair": "as affairs.prepare_affair; test_services_affairs.py dies before and after it",
-    "store.fill_affair": "where an operator's call was never included; at each look until it is written",
-    "affairs.sign": "as affairs.prepare_affair: bytes and lane are stored together, or not at all",
     "btc.resign": "Bitcoin's bytes never expire, so nobody asks for them anew",
-    **{
-        f"outbox.{method}": "it moves no money: a death there is tests/unit/test_notify_delivery.py's"
-        for method in acting(ports.Outbox)
-    },
-    "messenger.send": "likewise: a message that was sent and not recorded is sent again under the same id",
 }
 """Boundaries that no scenario comes to, and why."""

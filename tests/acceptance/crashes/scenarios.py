@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from miner.saga import State
-from tests.acceptance.crashes import mending, plays
+from tests.acceptance.crashes import business, mending, plays
 from tests.acceptance.crashes.troupe import Troupe
 from tests.acceptance.crashes.verdict import End
 from tests.devnet.terms import ChainName
@@ -145,6 +145,19 @@ SCENARIOS: dict[str, Scenario] = {
         plays.foreign_spend, COMPLETED, ("store.clear_account",), in_commands=True,
     ),
     "resume --code": Scenario(plays.code_accepted, COMPLETED, ("store.repin",), in_commands=True),
+    "deposit": Scenario(
+        business.deposited, COMPLETED,
+        ("affairs.prepare_affair", "store.begin_affair", "affairs.sign"), TAO_ALONE,
+    ),
+    "never posted": Scenario(business.never_posted, COMPLETED, ("store.fill_affair",), TAO_ALONE),
+    "told": Scenario(
+        business.told, COMPLETED,
+        ("outbox.begin", "outbox.end", "outbox.route", "outbox.drop_targets", "outbox.take",
+         "outbox.delivered", "outbox.failed", "outbox.prune", "messenger.send"), TAO_ALONE,
+    ),
+    "notify replay": Scenario(
+        business.told_again, COMPLETED, ("outbox.replay",), TAO_ALONE, in_commands=True,
+    ),
     "recovery resolve": Scenario(
         mending.resolved,
         End("Active", State.COMPENSATED, payouts=0,
