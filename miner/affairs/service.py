@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from miner.affairs.judge import AffairFacts, AffairRuling, judge_affair
@@ -30,22 +32,29 @@ async def look(desk: Desk, asked: Asked, heads: Heads) -> Outcome:
     return _told(asked, await _judged(desk, asked, heads))
 
 
-async def do(desk: Desk, asked: Asked, heads: Heads) -> Outcome:
+async def do(desk: Desk, asked: Asked, heads: Heads, within_s: float) -> Outcome:
     """Judge it again and do it, where it may be done.
 
+    Args:
+        desk: Where it is done.
+        asked: What is asked.
+        heads: The chain's heads.
+        within_s: How long the chains may take to answer, before anything is stored and again after it.
+
     Raises:
+        TimeoutError: The chains did not answer in time; nothing was signed.
         ReadFailed: Something could not be learned; nothing was signed.
         StoreError: The store refuses; nothing was sent.
     """
-    ruling = await _judged(desk, asked, heads)
-    if ruling.came is not Came.WOULD:
-        return _told(asked, ruling)
-    affair = _affair(asked)
-    lease = await desk.store.acquire(WATCH)
-    claim = await _port(desk).prepare_affair(affair, heads.best)
+    async with asyncio.timeout(within_s):
+        ruling = await _judged(desk, asked, heads)
+        if ruling.came is not Came.WOULD:
+            return _told(asked, ruling)
+        lease = await desk.store.acquire(WATCH)
+        claim = await _port(desk).prepare_affair(_affair(asked), heads.best)
     detail = {"verb": asked.verb.value, "amount": str(asked.amount), "reason": asked.reason}
     lane = await desk.store.begin_affair(claim, lease, asked.actor, detail)
-    await _send(desk, lane, heads)
+    await _send(desk, lane, heads, within_s)
     told = _told(asked, ruling)
     txid = lane.latest.tx.txid
     text = f"{told.text}; sent as {txid} (nonce {lane.slot}), followed until it is final"
@@ -58,12 +67,13 @@ async def do(desk: Desk, asked: Asked, heads: Heads) -> Outcome:
     )
 
 
-async def _send(desk: Desk, lane: Lane, heads: Heads) -> None:
+async def _send(desk: Desk, lane: Lane, heads: Heads, within_s: float) -> None:
     """Send what is stored. Whatever the answer, the next look tells what became of it (law 3)."""
     try:
-        await desk.broadcast(lane)
-    except EffectError as error:
-        log.warning("broadcast_unsure", lane=lane.id, outcome=type(error).__name__, cause=error.cause)
+        async with asyncio.timeout(within_s):
+            await desk.broadcast(lane)
+    except (EffectError, TimeoutError) as error:
+        log.warning("broadcast_unsure", lane=lane.id, outcome=type(error).__name__, cause=str(error))
         return
     desk.sent[lane.id] = (lane.latest.tx.txid, heads.finalised.height)
     log.info("broadcast", lane=lane.id, purpose=lane.purpose, txid=lane.latest.tx.txid)

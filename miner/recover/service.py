@@ -86,6 +86,8 @@ class Recoverer:
     async def _guarded(self, asked: Asked, heads: Heads, dry: bool) -> tuple[Outcome, bool]:
         """One request; whatever stands in its way is its answer, but a store that refuses."""
         try:
+            if asked.verb.is_affair and not dry:
+                return await affairs.do(self._desk, asked, heads, LOOK_S), False
             async with asyncio.timeout(LOOK_S):
                 return await self._one(asked, heads, dry)
         except TimeoutError:
@@ -105,7 +107,7 @@ class Recoverer:
 
     async def _one(self, asked: Asked, heads: Heads, dry: bool) -> tuple[Outcome, bool]:
         if asked.verb.is_affair:
-            return await (affairs.look if dry else affairs.do)(self._desk, asked, heads), False
+            return await affairs.look(self._desk, asked, heads), False
         saga = await self._saga(asked, dry)
         if saga is None:
             text = "this store knows no such swap"

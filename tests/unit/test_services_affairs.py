@@ -129,6 +129,20 @@ async def test_without_a_reply_the_same_bytes_go_again(world: World, lost: str) 
     assert deposited(world) == [AMOUNT]
 
 
+async def test_a_node_that_is_silent_as_it_is_sent_leaves_it_done(world: World) -> None:
+    """It stands in the store: who was told to ask again might do it twice."""
+
+    def silent(name: str) -> None:
+        if name == "broadcast":
+            raise TimeoutError
+
+    world.link.on_call = silent
+    assert (await do(world)).came is Came.DONE
+    world.link.on_call = None
+    await world.block(3)
+    assert deposited(world) == [AMOUNT]
+
+
 async def test_a_daemon_that_died_between_record_and_send_sends_it(make_world: MakeWorld) -> None:
     world = await make_world(on_disk=True)
     world.link.lost_sends = 1
