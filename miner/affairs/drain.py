@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -70,6 +71,53 @@ class Drain:
         except ReadFailed as failed:
             return [f"how the miners stand could not be read: {failed}"]
         return left_on_contract(standings, self._hotkeys)
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What came of asking to drain, or would.
+
+    Attributes:
+        changed: Whether it was not asked for already.
+        left: What is left to do before the daemon ends, in words.
+        deactivated: What came of deactivating each active miner, in words.
+    """
+
+    changed: bool
+    left: Sequence[str]
+    deactivated: Sequence[str]
+
+
+async def ask_to_drain(
+    store: Store,
+    standings: Callable[[], Awaitable[Sequence[tuple[str, MinerStanding]]]],
+    deactivate: Callable[[str], Awaitable[str]] | None,
+    actor: str,
+    *,
+    do: bool,
+) -> Drained:
+    """Have the daemon finish what is open and end; first of all it is written down that this is wanted.
+
+    Args:
+        store: Keeps it across restarts.
+        standings: Reads how the miners stand: name and standing.
+        deactivate: Asks for the deactivation of a hotkey, and gives what came of it; None: not wanted.
+        actor: Who asks.
+        do: Without it nothing is changed, and only what is left is told.
+
+    Raises:
+        StoreError: The store refuses.
+    """
+    changed = do and await store.set_paused(DRAIN, True, actor)
+    left = await left_in_store(store)
+    try:
+        found = await standings()
+    except ReadFailed as failed:
+        return Drained(changed, [*left, f"how the miners stand could not be read: {failed}"], ())
+    wanted = [standing.miner for _, standing in found if do and standing.active and deactivate]
+    told = [await deactivate(hotkey) for hotkey in wanted if deactivate]
+    names = {standing.miner: name for name, standing in found}
+    return Drained(changed, [*left, *left_on_contract([each for _, each in found], names)], told)
 
 
 async def left_in_store(store: Store) -> list[str]:

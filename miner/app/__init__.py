@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from miner.affairs.holdings import Quotes, Standings
     from miner.affairs.wallet import Purse
-    from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Outbox, Store
@@ -100,7 +100,7 @@ async def ask(
 
 async def chain_now(settings: Settings, store: Store, saga: Saga) -> Mapping[str, Any]:
     """What contract and chains say of a swap now."""
-    from miner.app.requests import chain_now as look
+    from miner.app.requests import chain_now_alone as look
 
     return await look(settings, store, saga)
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from miner.amounts import Chain
 from miner.app.tell import SystemClock
 from miner.app.wiring import connect
 from miner.config import Settings
-from miner.errors import Refused
+from miner.errors import ReadFailed, Refused
 from miner.model import AccountRow
 from miner.ports import Rail, Store
 
 
 async def clear(settings: Settings, store: Store, account: str, actor: str) -> bool | None:
+    """See `clear_over`; over connections of a command's own."""
+    if await _row_of(store, account) is None:
+        return None
+    outside = await connect(settings, SystemClock())
+    try:
+        return await clear_over(outside.rails, store, account, actor)
+    finally:
+        await outside.close()
+
+
+async def clear_over(rails: Mapping[Chain, Rail], store: Store, account: str, actor: str) -> bool | None:
     """Let first sends go on for a stopped account; accounting begins anew where the chain stands now.
 
     Returns:
@@ -20,19 +33,22 @@ async def clear(settings: Settings, store: Store, account: str, actor: str) -> b
     Raises:
         Refused: `old_bytes_are_valid_again`: its nonce went back, and an era that was signed before still
             lives; says until when.
+        ReadFailed: Its chain does not answer, or is not configured.
     """
-    row = next((row for row in await store.accounts() if row.account == account), None)
+    row = await _row_of(store, account)
     if row is None:
         return None
-    outside = await connect(settings, SystemClock())
-    try:
-        rail = outside.rails[Chain(row.chain.partition(":")[0])]
-        base = await rail.baseline(account)
-        if base < row.seen:
-            await _wait_for_eras(store, rail, row, base)
-    finally:
-        await outside.close()
+    rail = rails.get(Chain(row.chain.partition(":")[0]))
+    if rail is None:
+        raise ReadFailed(row.chain, "no node of it is configured")
+    base = await rail.baseline(account)
+    if base < row.seen:
+        await _wait_for_eras(store, rail, row, base)
     return await store.clear_account(row.chain, account, base, actor)
+
+
+async def _row_of(store: Store, account: str) -> AccountRow | None:
+    return next((row for row in await store.accounts() if row.account == account), None)
 
 
 async def _wait_for_eras(store: Store, rail: Rail, row: AccountRow, nonce: int) -> None:

@@ -14,6 +14,7 @@ from miner.errors import ConfigError
 from miner.model import ImportedSend, Json, PendingRecovery, RecoveryEntry, SagaKey
 from miner.notify.log import configure
 from miner.notify.recovery import RecoveryFile
+from miner.ops.entries import RESOLVED
 from miner.ports import Store
 from miner.saga import State
 from miner.settle.desk import CODE_HASH
@@ -46,10 +47,6 @@ def read_sent_cache(path: Path) -> Sequence[ImportedSend]:
     except UnicodeDecodeError as exc:
         raise ConfigError(str(path), "is not text", "Name the sent cache, a JSON file") from exc
     return parse_sent_cache(text, str(path))
-
-
-RESOLVED = "resolved:"
-"""Prefix of the cause of a line that says that an entry was dealt with; the entry's own cause follows."""
 
 
 async def resolve(

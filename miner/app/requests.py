@@ -16,10 +16,11 @@ from miner.app.wiring import Outside, connect, make_desk, supervisor
 from miner.config import Settings
 from miner.errors import LeaseLost, MinerError
 from miner.lease import WATCH
-from miner.model import Asked, LanePurpose, OperatorRequest, Outcome, Saga, Sighting, Standing
+from miner.model import Asked, Head, LanePurpose, OperatorRequest, Outcome, Saga, Sighting, Standing
 from miner.notify.log import configure
 from miner.ports import Store
 from miner.recover import Recoverer
+from miner.settle.desk import Desk
 from miner.store import SqlStore
 
 POLL_S = 0.3
@@ -135,29 +136,37 @@ async def _served_here(settings: Settings, store: Store, say: Say) -> bool:
 # what the chain says
 
 
-async def chain_now(settings: Settings, store: Store, saga: Saga) -> dict[str, Any]:
-    """What contract and chains say of a swap now; what could not be asked is told as a problem."""
+async def chain_now(desk: Desk, saga: Saga, at: Head) -> dict[str, Any]:
+    """What contract and chains say of a swap at a finalised block; what could not be asked is told so.
+
+    Raises:
+        ReadFailed: The contract's chain does not answer.
+    """
+    swaps = await desk.contract.swaps([saga.key.swap_id], at)
+    swap = swaps.get(saga.key.swap_id)
+    known = saga.key.swap_id in swaps
+    told: dict[str, Any] = {
+        "finalised": {"height": at.height, "hash": at.hash},
+        "status": swap.status.value if swap is not None else "gone" if known else "does not decode",
+        "blocks_left": saga.swap.timeout_block - at.height,
+        "dest_tx_hash": swap.dest_tx_hash if swap is not None else None,
+        "dest_tx_block": swap.dest_tx_block if swap is not None else None,
+        "timeout_block": swap.timeout_block if swap is not None else None,
+    }
+    told["lanes"] = [
+        await _lane_now(desk.locate(lane), lane.id, lane.purpose)
+        for lane in (saga.payout, saga.mark)
+        if lane is not None and lane.attempts and not lane.state.closed
+    ]
+    return told
+
+
+async def chain_now_alone(settings: Settings, store: Store, saga: Saga) -> dict[str, Any]:
+    """The same, over connections of a command's own."""
     outside = await _connected(settings)
     try:
-        heads = await outside.node.heads()
-        desk = make_desk(settings, store, outside)
-        swaps = await desk.contract.swaps([saga.key.swap_id], heads.finalised)
-        swap = swaps.get(saga.key.swap_id)
-        known = saga.key.swap_id in swaps
-        told: dict[str, Any] = {
-            "finalised": {"height": heads.finalised.height, "hash": heads.finalised.hash},
-            "status": swap.status.value if swap is not None else "gone" if known else "does not decode",
-            "blocks_left": saga.swap.timeout_block - heads.finalised.height,
-            "dest_tx_hash": swap.dest_tx_hash if swap is not None else None,
-            "dest_tx_block": swap.dest_tx_block if swap is not None else None,
-            "timeout_block": swap.timeout_block if swap is not None else None,
-        }
-        told["lanes"] = [
-            await _lane_now(desk.locate(lane), lane.id, lane.purpose)
-            for lane in (saga.payout, saga.mark)
-            if lane is not None and lane.attempts and not lane.state.closed
-        ]
-        return told
+        at = (await outside.node.heads()).finalised
+        return await chain_now(make_desk(settings, store, outside), saga, at)
     finally:
         await outside.close()
 

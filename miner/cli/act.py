@@ -8,24 +8,27 @@ a swap go through its lease: see `miner.cli.recover`.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from miner.affairs.drain import DRAIN, left_in_store, left_on_contract
+from miner.affairs.drain import Drained, ask_to_drain
+from miner.affairs.pausing import Paused, set_paused
 from miner.amounts import Chain
+from miner.cli.asking import WAIT_S
 from miner.cli.exits import Exit
 from miner.cli.gateway import acting, actor, looking, wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
-from miner.cli.recover import WAIT_S
 from miner.cli.render import say, say_json
 from miner.errors import ConfigError
 from miner.model import NO_SWAP, Asked, Verb
+from miner.recover.answers import outcome_of
 
 if TYPE_CHECKING:
     from miner.config import Settings
+    from miner.model import MinerStanding
     from miner.ports import Store
 
 ChainArgument = Annotated[
@@ -98,58 +101,62 @@ def drain(
     """
     settings = settings_of(config, files=True)
 
-    async def work(store: Store) -> tuple[bool, list[str]]:
-        changed = yes and await store.set_paused(DRAIN, True, actor())
-        return changed, await left_in_store(store)
+    async def work(store: Store) -> Drained:
+        return await ask_to_drain(
+            store,
+            lambda: _standings(settings),
+            (lambda hotkey: _deactivated(settings, store, hotkey)) if deactivate else None,
+            actor(),
+            do=yes,
+        )
 
-    changed, left = acting(settings, work) if yes else looking(settings, work)
-    standings = asyncio.run(wiring().standings(settings, None)).miners
-    wanted = [standing.miner for _, standing in standings if standing.active and deactivate and yes]
-    asked = [_deactivated(settings, hotkey) for hotkey in wanted]
-    names = {standing.miner: name for name, standing in standings}
-    left += left_on_contract([standing for _, standing in standings], names)
+    found = acting(settings, work) if yes else looking(settings, work)
     if as_json:
-        say_json({"draining": yes, "changed": changed, "left": left, "deactivated": asked})
+        say_json(
+            {
+                "draining": yes,
+                "changed": found.changed,
+                "left": list(found.left),
+                "deactivated": list(found.deactivated),
+            }
+        )
         return
     say("draining" if yes else "a dry run, nothing was done; do it with --yes")
-    for each in asked:
+    for each in found.deactivated:
         say(f"deactivate: {each}")
-    say("left to do:" if left else "nothing is left to do: the daemon ends at its next round")
-    for each in left:
+    say("left to do:" if found.left else "nothing is left to do: the daemon ends at its next round")
+    for each in found.left:
         say(f"  {each}")
 
 
-def _deactivated(settings: Settings, hotkey: str) -> str:
+async def _standings(settings: Settings) -> Sequence[tuple[str, MinerStanding]]:
+    return (await wiring().standings(settings, None)).miners
+
+
+async def _deactivated(settings: Settings, store: Store, hotkey: str) -> str:
     """Ask for one miner's deactivation; what came of it, in words."""
     asked = Asked(verb=Verb.DEACTIVATE, swap_id=NO_SWAP, actor=actor(), account=hotkey, reason="drain")
-
-    async def do(store: Store) -> str:
-        (request,) = await wiring().ask(settings, store, [asked], WAIT_S, lambda _text: None)
-        return request.outcome.text if request.outcome else "the daemon has not answered; ask again"
-
-    return acting(settings, do)
+    (request,) = await wiring().ask(settings, store, [asked], WAIT_S, lambda _text: None)
+    return outcome_of(request, WAIT_S).text
 
 
 def _set_paused(chain: Chain | None, paused: bool, config: Path | None, as_json: bool) -> None:
-    what = "all" if chain is None else chain.value
+    async def work(store: Store) -> Paused:
+        return await set_paused(store, chain, paused, actor())
 
-    async def work(store: Store) -> tuple[bool, list[str]]:
-        changed = await store.set_paused(what, paused, actor())
-        if what == "all" and not paused:
-            changed |= await store.set_paused(DRAIN, False, actor())
-        return changed, sorted(await store.paused())
-
-    changed, now = acting(settings_of(config), work)
+    found = acting(settings_of(config), work)
     if as_json:
-        say_json({"what": what, "paused": paused, "changed": changed, "now_paused": now})
+        told = {"what": found.what, "paused": paused, "changed": found.changed}
+        say_json({**told, "now_paused": list(found.now_paused)})
         return
     word = "paused" if paused else "resumed"
+    before = "" if paused else "not "
     say(
-        f"{word} {what}"
-        if changed
-        else f"nothing changed: {what} was {'' if paused else 'not '}paused already"
+        f"{word} {found.what}"
+        if found.changed
+        else f"nothing changed: {found.what} was {before}paused already"
     )
-    say(f"paused now: {', '.join(now) or 'nothing'}")
+    say(f"paused now: {', '.join(found.now_paused) or 'nothing'}")
 
 
 def _clear(account: str, config: Path | None, as_json: bool) -> None:

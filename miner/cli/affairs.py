@@ -6,25 +6,19 @@ daemon takes up in its next round and judges again; where no daemon runs, the co
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from miner.cli.exits import Exit, printable
+from miner.cli.asking import WAIT_S, WORDS, ActorOption, WaitOption, YesOption, is_wrong, settled, tell
+from miner.cli.exits import Exit
 from miner.cli.facts import plain
-from miner.cli.gateway import acting, actor, looking_if_any, wiring
+from miner.cli.gateway import actor, wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
-from miner.cli.progress import waiting
-from miner.cli.recover import WAIT_S, ActorOption, WaitOption, YesOption
 from miner.cli.render import say, say_json
 from miner.cli.wallet import MinerOption
-from miner.model import NO_SWAP, Asked, Came, OperatorRequest, Outcome, Standing, Verb
-
-if TYPE_CHECKING:
-    from miner.ports import Store
+from miner.model import NO_SWAP, Asked, Came, Outcome, Verb
 
 __all__ = ["WAIT_S", "ActorOption", "ReasonOption", "WaitOption", "YesOption", "ask"]
 
@@ -88,34 +82,10 @@ def ask(
         amount=amount,
     )
 
-    async def dry(store: Store | None) -> Sequence[Outcome]:
-        return await wiring().would(settings, store, [asked])
-
-    async def do(store: Store) -> Sequence[OperatorRequest]:
-        with waiting() as tell:
-            return await wiring().ask(settings, store, [asked], wait, tell)
-
-    if yes:
-        (request,) = acting(settings, do)
-        outcome = _outcome(request, wait)
-    else:
-        (outcome,) = looking_if_any(settings, dry)
+    (outcome,) = settled(settings, [asked], yes, wait)
     _tell(verb, name, hotkey, outcome, yes, as_json)
-    if outcome.came in (Came.REFUSED, Came.UNKNOWN):
+    if is_wrong(outcome):
         raise typer.Exit(Exit.WRONG)
-
-
-def _outcome(request: OperatorRequest, wait: float) -> Outcome:
-    """What a request came to; one without an answer says how it stands."""
-    if request.outcome is not None:
-        return request.outcome
-    if request.standing is Standing.WITHDRAWN:
-        text = f"the daemon has not answered in {wait:g} s; the request is withdrawn and nothing was done"
-        remedy = "see what keeps it: swap-miner status; then ask again"
-    else:
-        text = f"the daemon is at it and has not answered in {wait:g} s"
-        remedy = "see what came of it: swap-miner collateral view"
-    return Outcome(swap_id=NO_SWAP, came=Came.UNKNOWN, text=text, remedy=remedy)
 
 
 def _tell(verb: Verb, name: str, hotkey: str, outcome: Outcome, yes: bool, as_json: bool) -> None:
@@ -127,19 +97,7 @@ def _tell(verb: Verb, name: str, hotkey: str, outcome: Outcome, yes: bool, as_js
     conditions: Any = outcome.detail.get("conditions") or ()
     for each in conditions:
         say(f"  {_SIGNS[each['holds']]:<3} {each['text']}")
-    refused = outcome.came in (Came.REFUSED, Came.UNKNOWN)
-    lines = [f"{name}: {_WORDS[outcome.came]} {verb}: {outcome.text}"]
-    lines += [f"  next: {outcome.remedy}"] if outcome.remedy else []
-    for line in lines:
-        sys.stderr.write(printable(line) + "\n") if refused else say(line)
+    lines = [f"{name}: {WORDS[outcome.came]} {verb}: {outcome.text}"]
+    tell(outcome, [*lines, *([f"  next: {outcome.remedy}"] if outcome.remedy else [])])
     if not yes and outcome.came is Came.WOULD:
         say("a dry run, nothing was done; do it with --yes")
-
-
-_WORDS = {
-    Came.DONE: "did",
-    Came.WOULD: "would",
-    Came.NOTHING: "nothing to",
-    Came.REFUSED: "refused to",
-    Came.UNKNOWN: "could not",
-}

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from miner.affairs.judge import about
 from miner.amounts import Chain, format_amount
-from miner.cli import render
+from miner.cli import daemon, render
 from miner.cli.affairs import WAIT_S, ActorOption, ReasonOption, WaitOption, YesOption, ask
 from miner.cli.gateway import wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
 from miner.cli.wallet import MinerOption
 from miner.model import Verb
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from miner.model import Lane, MinerStanding
 
 UNKNOWN = "this contract does not tell"
 
@@ -32,16 +29,22 @@ def view(miner: MinerOption = None, config: ConfigOption = None, as_json: JsonOp
 
     Example: swap-miner collateral view --miner alice
     """
-    found = asyncio.run(wiring().standings(settings_of(config, files=True), miner))
+    found = daemon.collateral(settings_of(config), miner) or _asked(config, miner)
     if as_json:
-        rows = [{**facts_of(*each), "sent": _sent(each[1].miner, found.sent)} for each in found.miners]
-        render.say_json({"height": found.best_height, "miners": rows})
+        render.say_json(found)
         return
-    for name, standing in found.miners:
-        for line in lines_of(name, standing):
+    for row in found["miners"]:
+        for line in lines_of(row):
             render.say(line)
-        for each in _sent(standing.miner, found.sent):
+        for each in row["sent"]:
             render.say(f"  sent        {each['txid']}: nonce {each['slot']}, {each['amount']}, {_what(each)}")
+
+
+def _asked(config: Path | None, miner: str | None) -> dict[str, Any]:
+    """The same without a daemon, over connections of the command's own."""
+    from miner.ops.business import collateral_facts
+
+    return collateral_facts(asyncio.run(wiring().standings(settings_of(config, files=True), miner)))
 
 
 AmountArgument = Annotated[
@@ -94,61 +97,21 @@ def _rao(text: str) -> int:
     return amount_in_tao(text)
 
 
-def facts_of(name: str, standing: MinerStanding) -> dict[str, Any]:
-    """A miner's standing as plain values; None for what the contract does not tell."""
-
-    def text(amount: int | None) -> str | None:
-        return None if amount is None else str(amount)
-
-    return {
-        "miner": name,
-        "hotkey": standing.miner,
-        "height": standing.height,
-        "collateral": text(standing.collateral),
-        "minimum": text(standing.minimum),
-        "maximum": text(standing.maximum),
-        "active": standing.active,
-        "has_open_swap": standing.has_swap,
-        "reserved_until": standing.reserved_until,
-        "deactivation_block": standing.deactivation_block,
-        "cooldown_ends": standing.cooldown_ends,
-        "cooldown_blocks_left": standing.cooldown_left,
-        "activation_votes": standing.votes,
-        "activation_votes_needed": standing.votes_needed,
-        "halted": standing.halted,
-    }
-
-
-def lines_of(name: str, standing: MinerStanding) -> list[str]:
-    """The same for people."""
+def lines_of(row: Mapping[str, Any]) -> list[str]:
+    """A miner's standing for people."""
     rows = {
-        "collateral": _tao(standing.collateral),
-        "minimum": _tao(standing.minimum),
-        "maximum": "no limit" if standing.maximum == 0 else _tao(standing.maximum),
-        "active": _yes(standing.active),
-        "open swap": _yes(standing.has_swap),
-        "reserved": _reserved(standing),
-        "deactivated": _deactivated(standing),
-        "cooldown": _cooldown(standing),
+        "collateral": _tao(row["collateral"]),
+        "minimum": _tao(row["minimum"]),
+        "maximum": "no limit" if row["maximum"] == "0" else _tao(row["maximum"]),
+        "active": _yes(row["active"]),
+        "open swap": _yes(row["has_open_swap"]),
+        "reserved": _reserved(row),
+        "deactivated": _deactivated(row),
+        "cooldown": _cooldown(row),
     }
-    lines = [f"{name}: hotkey {standing.miner}, at block {standing.height}"]
+    lines = [f"{row['miner']}: hotkey {row['hotkey']}, at block {row['height']}"]
     lines += [f"  {what:<12}{told}" for what, told in rows.items()]
-    return lines + (["  the contract is halted"] if standing.halted else [])
-
-
-def _sent(hotkey: str, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
-    """A hotkey's transactions of its own, newest first."""
-    return [
-        {
-            "txid": lane.txid or lane.attempts[0].tx.txid,
-            "slot": lane.slot,
-            "amount": format_amount(lane.amount, Chain.TAO),
-            "state": lane.state.value,
-            "block": lane.block.height if lane.block else None,
-        }
-        for lane in lanes
-        if lane.account == hotkey
-    ]
+    return lines + (["  the contract is halted"] if row["halted"] else [])
 
 
 _MEANS = {
@@ -166,33 +129,32 @@ def _what(sent: dict[str, Any]) -> str:
     return f"{_MEANS[sent['state']]}{block}"
 
 
-def _tao(amount: int | None) -> str:
-    return UNKNOWN if amount is None else format_amount(amount, Chain.TAO)
+def _tao(amount: str | None) -> str:
+    return UNKNOWN if amount is None else format_amount(int(amount), Chain.TAO)
 
 
 def _yes(flag: bool | None) -> str:
     return UNKNOWN if flag is None else "yes" if flag else "no"
 
 
-def _reserved(standing: MinerStanding) -> str:
-    if standing.reserved_until is None:
+def _reserved(row: Mapping[str, Any]) -> str:
+    until = row["reserved_until"]
+    if until is None:
         return UNKNOWN
-    if not standing.reserved:
-        return "no"
-    return f"until block {standing.reserved_until} ({about(standing.reserved_until - standing.height)})"
+    return f"until block {until} ({about(until - row['height'])})" if row["reserved"] else "no"
 
 
-def _deactivated(standing: MinerStanding) -> str:
-    if standing.deactivation_block is None:
+def _deactivated(row: Mapping[str, Any]) -> str:
+    if row["deactivation_block"] is None:
         return UNKNOWN
-    return f"in block {standing.deactivation_block}" if standing.deactivation_block else "no"
+    return f"in block {row['deactivation_block']}" if row["deactivation_block"] else "no"
 
 
-def _cooldown(standing: MinerStanding) -> str:
-    if standing.active:
+def _cooldown(row: Mapping[str, Any]) -> str:
+    if row["active"]:
         return "begins when it is deactivated"
-    if standing.cooldown_ends is None:
+    if row["cooldown_ends"] is None:
         return "none: collateral may leave"
-    if not standing.cooldown_left:
-        return f"over since block {standing.cooldown_ends}"
-    return f"ends at block {standing.cooldown_ends} ({about(standing.cooldown_left)})"
+    if not row["cooldown_blocks_left"]:
+        return f"over since block {row['cooldown_ends']}"
+    return f"ends at block {row['cooldown_ends']} ({about(row['cooldown_blocks_left'])})"

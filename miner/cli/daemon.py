@@ -62,6 +62,34 @@ def swap(settings: Settings, swap_id: int) -> dict[str, Any] | None:
     return found
 
 
+def evidence(settings: Settings, swap_id: int) -> dict[str, Any] | None:
+    """What shows others that a swap was paid and marked."""
+    found: dict[str, Any] | None = told(settings, f"/api/v1/swaps/{swap_id}/evidence")
+    return found
+
+
+def wallet(settings: Settings, miner: str | None) -> dict[str, Any] | None:
+    """What the miners' accounts hold and owe."""
+    return _business(settings, "wallet", miner=miner)
+
+
+def collateral(settings: Settings, miner: str | None) -> dict[str, Any] | None:
+    """How the miners stand with the contract."""
+    return _business(settings, "collateral", miner=miner)
+
+
+def quote(settings: Settings, miner: str | None, text: str | None) -> dict[str, Any] | None:
+    """What the miners have committed as quotes, or a text judged as one."""
+    return _business(settings, "quote", miner=miner, text=text)
+
+
+def _business(settings: Settings, what: str, **said: str | None) -> dict[str, Any] | None:
+    """Asked of the chains by the daemon, over connections that it has; None where it has none yet."""
+    query = urlencode({name: value for name, value in said.items() if value is not None})
+    found: dict[str, Any] | None = told(settings, f"/api/v1/{what}" + (f"?{query}" if query else ""))
+    return found
+
+
 def swaps(
     settings: Settings, states: Sequence[State], miner: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], int] | None:

@@ -3,6 +3,7 @@
 from miner.ops.facts import (
     HIDDEN,
     SCHEMA_VERSION,
+    delivery_facts,
     ending_facts,
     evidence,
     head_facts,
@@ -20,6 +21,7 @@ from miner.ops.facts import (
 __all__ = [
     "HIDDEN",
     "SCHEMA_VERSION",
+    "delivery_facts",
     "ending_facts",
     "evidence",
     "head_facts",

@@ -13,8 +13,8 @@ from miner.errors import StoreUnavailable
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from miner.affairs.holdings import Quotes, Standings
     from miner.affairs.wallet import Purse
-    from miner.app.affairs import Quotes, Standings
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Outbox, Store

@@ -99,7 +99,8 @@ def evidence(
 
     Example: swap-miner evidence 7 > swap-7.json
     """
-    render.say_json(_one(settings_of(config), swap, facts.evidence))
+    settings = settings_of(config)
+    render.say_json(daemon.evidence(settings, swap) or _one(settings, swap, facts.evidence))
 
 
 def _one(settings: Settings, swap: int, tell: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 
 from miner.cli import complete, render
 from miner.cli.exits import Exit, printable
-from miner.cli.facts import when
+from miner.cli.facts import delivery_facts, when
 from miner.cli.gateway import acting, actor, looking, wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
 from miner.errors import ConfigError
@@ -19,7 +19,6 @@ from miner.model import DeliveryStanding
 
 if TYPE_CHECKING:
     from miner.config import Settings
-    from miner.model import Delivery
     from miner.ports import Store
 
 notify = typer.Typer(
@@ -46,7 +45,7 @@ def list_targets(limit: LimitOption = 20, config: ConfigOption = None, as_json: 
     async def read(store: Store) -> dict[str, Any]:
         found = dict(await wiring().notify_overview(settings, store))
         newest = await wiring().outbox(settings, store).deliveries(limit=limit)
-        return {**found, "deliveries": [_facts(each) for each in newest]}
+        return {**found, "deliveries": [delivery_facts(each) for each in newest]}
 
     told = looking(settings, read)
     if as_json:
@@ -90,7 +89,7 @@ def dead(limit: LimitOption = 100, config: ConfigOption = None, as_json: JsonOpt
 
     async def read(store: Store) -> list[dict[str, Any]]:
         outbox = wiring().outbox(settings, store)
-        return [_facts(each) for each in await outbox.deliveries([DeliveryStanding.DEAD], limit)]
+        return [delivery_facts(each) for each in await outbox.deliveries([DeliveryStanding.DEAD], limit)]
 
     found = looking(settings, read)
     if as_json:
@@ -134,25 +133,6 @@ def _with_target(settings: Settings, target: str | None) -> Settings:
         told = ", ".join(names) or "none"
         raise ConfigError("[[notify]]", f"no target is called {printable(target)!r}", f"There are: {told}")
     return settings
-
-
-def _facts(delivery: Delivery) -> dict[str, Any]:
-    notice, alarm = delivery.notice, delivery.notice.alarm
-    return {
-        "notice": notice.id,
-        "at": when(notice.at_ms),
-        "target": delivery.target,
-        "event": alarm.kind.value,
-        "severity": alarm.kind.severity.value,
-        "phase": notice.phase.value,
-        "swap_id": alarm.swap_id,
-        "text": alarm.text,
-        "standing": delivery.standing.value,
-        "attempts": delivery.attempts,
-        "next_at": when(delivery.next_at_ms),
-        "last_error": delivery.last_error,
-        "id": delivery.id,
-    }
 
 
 def _say_targets(targets: Sequence[dict[str, Any]]) -> None:

@@ -8,51 +8,29 @@ takes the leases itself. None of them opens the store behind a daemon's back.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from miner.cli import complete
+from miner.cli.asking import WAIT_S, WORDS, ActorOption, WaitOption, YesOption, settled, tell, went_wrong
 from miner.cli.exits import Exit
 from miner.cli.facts import plain
-from miner.cli.gateway import actor, looking, wiring
+from miner.cli.gateway import actor
 from miner.cli.options import ConfigOption, JsonOption, SwapArgument, settings_of
-from miner.cli.progress import waiting
 from miner.cli.render import say, say_json
 from miner.errors import ConfigError
-from miner.model import Asked, Came, OperatorRequest, Outcome, Standing, Verb
+from miner.model import Asked, Came, Outcome, Verb
 
-if TYPE_CHECKING:
-    from miner.ports import Store
-
-YesOption = Annotated[
-    bool, typer.Option("--yes", help="Do it. Without this: a dry run, which changes nothing.")
-]
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why, for the journal; needed with --yes.")
-]
-ActorOption = Annotated[
-    str | None, typer.Option("--actor", metavar="NAME", help="Who decides; the system's user without it.")
-]
-WaitOption = Annotated[
-    float,
-    typer.Option(
-        "--wait",
-        metavar="SECONDS",
-        min=1,
-        max=3600,
-        help="How long the daemon has to answer; then withdrawn.",
-    ),
 ]
 BlockOption = Annotated[
     int, typer.Option("--block", metavar="HEIGHT", min=0, help="The block of TX, where you know it.")
 ]
 TxArgument = Annotated[str, typer.Argument(metavar="TX", help="Id of the transaction that paid the user.")]
-WAIT_S = 90.0
-"""How long the daemon has to answer, where nothing else is said."""
 _SPAN = re.compile(r"(\d{1,6})\s*(s|m|h)?", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, None: 1}
 
@@ -227,16 +205,7 @@ def _seconds(text: str) -> int:
 
 
 def _run(asked: Sequence[Asked], yes: bool, wait: float, config: Path | None, as_json: bool) -> None:
-    settings = settings_of(config, files=True)
-
-    async def dry(store: Store) -> Sequence[Outcome]:
-        return await wiring().would(settings, store, asked)
-
-    async def do(store: Store) -> Sequence[OperatorRequest]:
-        with waiting() as tell:
-            return await wiring().ask(settings, store, asked, wait, tell)
-
-    outcomes = [_outcome(one, wait) for one in looking(settings, do)] if yes else looking(settings, dry)
+    outcomes = settled(settings_of(config, files=True), asked, yes, wait)
     changed = sum(one.came is Came.DONE for one in outcomes)
     possible = sum(one.came is Came.WOULD for one in outcomes)
     if as_json:
@@ -248,23 +217,8 @@ def _run(asked: Sequence[Asked], yes: bool, wait: float, config: Path | None, as
 
 
 def _went_wrong(verb: Verb, outcomes: Sequence[Outcome]) -> bool:
-    bad = any(one.came in (Came.REFUSED, Came.UNKNOWN) for one in outcomes)
     idle = all(one.came is Came.NOTHING for one in outcomes)
-    return bad or (verb is Verb.RETRY and idle)
-
-
-def _outcome(request: OperatorRequest, wait: float) -> Outcome:
-    """What a request came to; one without an answer says how it stands."""
-    if request.outcome is not None:
-        return request.outcome
-    swap_id = request.asked.swap_id
-    if request.standing is Standing.WITHDRAWN:
-        text = f"the daemon has not answered in {wait:g} s; the request is withdrawn and nothing was done"
-        remedy = "see what keeps it: swap-miner status; then ask again"
-    else:
-        text = f"the daemon is at it and has not answered in {wait:g} s"
-        remedy = f"see what came of it: swap-miner show {swap_id}"
-    return Outcome(swap_id=swap_id, came=Came.UNKNOWN, text=text, remedy=remedy)
+    return went_wrong(outcomes) or (verb is Verb.RETRY and idle)
 
 
 def _facts(outcomes: Sequence[Outcome], yes: bool, changed: int, possible: int) -> dict[str, object]:
@@ -285,29 +239,12 @@ def _facts(outcomes: Sequence[Outcome], yes: bool, changed: int, possible: int) 
 
 def _tell(verb: Verb, outcomes: Sequence[Outcome], yes: bool, changed: int, possible: int) -> None:
     for one in outcomes:
-        refused = one.came in (Came.REFUSED, Came.UNKNOWN)
-        lines = [f"swap {one.swap_id}: {_WORDS[one.came]} {verb}: {one.text}"]
+        lines = [f"swap {one.swap_id}: {WORDS[one.came]} {verb}: {one.text}"]
         lines += [f"  at stake: {one.stake}"] if one.stake else []
         lines += [f"  next: {one.remedy}"] if one.remedy else []
-        for line in lines:
-            _error(line) if refused else say(line)
+        tell(one, lines)
     if yes:
         say(f"looked at {len(outcomes)}, changed {changed}")
     else:
         hint = "; do it with --yes" if possible else ""
         say(f"looked at {len(outcomes)}, would change {possible}; a dry run, nothing was done{hint}")
-
-
-_WORDS = {
-    Came.DONE: "did",
-    Came.WOULD: "would",
-    Came.NOTHING: "nothing to",
-    Came.REFUSED: "refused to",
-    Came.UNKNOWN: "could not",
-}
-
-
-def _error(line: str) -> None:
-    from miner.cli.exits import printable
-
-    sys.stderr.write(printable(line) + "\n")

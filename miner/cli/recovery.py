@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miner.cli import complete, facts, render
-from miner.cli.entries import age, joined, with_resolutions, with_swaps
 from miner.cli.exits import Exit, printable
-from miner.cli.gateway import acting, actor, looking, wiring
+from miner.cli.gateway import actor, looking, looking_if_any, wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
 from miner.errors import ConfigError, MinerError
-from miner.verdict.remedies import command_for, remedy_of
+from miner.ops.entries import age, beside_swaps, entries_of, named
 
 if TYPE_CHECKING:
     from miner.config import Settings
-    from miner.model import PendingRecovery, Saga
+    from miner.model import Saga
     from miner.ports import Store
 
 recovery = typer.Typer(
@@ -143,12 +142,12 @@ def resolve_entry(
     one = _the_entry(known, entry, swap)
     already = one["resolved"] is not None
     if yes and not already:
-        _with_store_if_any(settings, _resolving(settings, one, reason, actor(actor_name)))
+        looking_if_any(settings, _resolving(settings, one, reason, actor(actor_name)))
     _tell_resolved(one, yes, already, as_json)
 
 
 def _the_entry(known: Known, entry: int, swap: int | None) -> dict[str, Any]:
-    found = [one for one in known.entries if one["id"] == entry and swap in (None, one["swap_id"])]
+    found = named(known.entries, entry, swap)
     if len(found) == 1:
         return found[0]
     if found:
@@ -192,33 +191,11 @@ def _known(settings: Settings) -> Known:
     for line in damaged:
         sys.stderr.write(printable(f"warning: recovery log, {line}") + "\n")
 
-    async def look(store: Store | None) -> tuple[Sequence[PendingRecovery], dict[int, Saga]]:
-        if store is None:
-            return (), {}
-        stored = await store.every_recovery()
-        wanted = {int(one["swap_id"]) for one in file} | {one.saga.swap_id for one in stored}
-        sagas = [saga for each in sorted(wanted) if (saga := await store.saga(each)) is not None]
-        return stored, {saga.key.swap_id: saga for saga in sagas}
+    async def look(store: Store | None) -> list[dict[str, Any]]:
+        stored = await store.every_recovery() if store is not None else ()
+        return await beside_swaps(store, entries_of(file, stored))
 
-    stored, sagas = _with_store_if_any(settings, look)
-    entries, resolving = joined(file, stored)
-    rows = with_swaps(with_resolutions(entries, resolving), sagas)
-    return Known([_with_command(one) for one in rows], list(damaged))
-
-
-def _with_store_if_any(settings: Settings, work: Any) -> Any:
-    """With the store; with None where there is none yet, which is not made for this."""
-    if settings.store.may_exist:
-        return acting(settings, work)
-    import asyncio
-
-    return asyncio.run(work(None))
-
-
-def _with_command(one: dict[str, Any]) -> dict[str, Any]:
-    cause = str(one["cause"])
-    command = command_for(cause, int(one["swap_id"]))
-    return {**one, "means": remedy_of(cause).means, "command": command}
+    return Known(looking_if_any(settings, look), list(damaged))
 
 
 def _story(settings: Settings, swap_id: int, offline: bool) -> dict[str, Any] | None:

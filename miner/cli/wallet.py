@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from miner.amounts import format_amount
-from miner.cli import complete, render
+from miner.amounts import Chain, format_amount
+from miner.cli import complete, daemon, render
 from miner.cli.exits import Exit
 from miner.cli.gateway import wiring
 from miner.cli.options import ConfigOption, JsonOption, settings_of
-
-if TYPE_CHECKING:
-    from miner.affairs.wallet import Purse
 
 MinerOption = Annotated[
     str | None,
@@ -28,56 +27,43 @@ def wallet(miner: MinerOption = None, config: ConfigOption = None, as_json: Json
     """What each miner's accounts hold: balance, reserved, spendable, and what open swaps will take.
 
     Balance is what could leave now (confirmed, above what the chain wants kept). Reserved is set aside for
-    swaps under way. Exit code 1 where an account could not be read.
+    swaps under way. A running daemon is asked, where one answers. Exit code 1 where an account could not be
+    read.
 
     Examples: swap-miner wallet    swap-miner wallet --miner alice --json
     """
-    found = asyncio.run(wiring().wallets(settings_of(config, files=True), miner))
+    found = daemon.wallet(settings_of(config), miner) or _asked(config, miner)
     if as_json:
-        render.say_json({"accounts": [_facts(purse) for purse in found]})
+        render.say_json(found)
     else:
-        _tell(found)
-    if any(purse.problem for purse in found):
+        _tell(found["accounts"])
+    if any(row["problem"] for row in found["accounts"]):
         raise typer.Exit(Exit.WRONG)
 
 
-def _facts(purse: Purse) -> dict[str, Any]:
-    return {
-        "miner": purse.miner,
-        "chain": purse.chain.value,
-        "account": purse.account,
-        "role": purse.role,
-        "balance": _text(purse.balance),
-        "reserved": str(purse.reserved),
-        "spendable": _text(purse.spendable),
-        "obligations": str(purse.owed),
-        "open_swaps": purse.open_swaps,
-        "short": str(purse.short),
-        "stopped": purse.stopped,
-        "problem": purse.problem,
-    }
+def _asked(config: Path | None, miner: str | None) -> dict[str, Any]:
+    """The same without a daemon, over connections of the command's own."""
+    from miner.ops.business import wallet_facts
+
+    return wallet_facts(asyncio.run(wiring().wallets(settings_of(config, files=True), miner)))
 
 
-def _text(amount: int | None) -> str | None:
-    return None if amount is None else str(amount)
-
-
-def _tell(found: Any) -> None:
+def _tell(rows: Sequence[dict[str, Any]]) -> None:
     table = render.table(
         "miner", "chain", "account", "for", "balance", "reserved", "spendable", "obligations", "swaps", ""
     )
-    for purse in found:
-        render.add(table, purse.miner, purse.chain.upper(), purse.account, purse.role, *_cells(purse))
+    for row in rows:
+        render.add(table, row["miner"], row["chain"].upper(), row["account"], row["role"], *_cells(row))
     render.say_table(table)
 
 
-def _cells(purse: Purse) -> tuple[object, ...]:
-    def shown(amount: int | None) -> str:
-        return "?" if amount is None else format_amount(amount, purse.chain)
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    def shown(amount: str | None) -> str:
+        return "?" if amount is None else format_amount(int(amount), Chain(row["chain"]))
 
-    notes = [purse.problem, f"stopped: {purse.stopped}" if purse.stopped else ""]
-    if purse.short:
-        notes.append(f"{shown(purse.short)} missing for what is open")
+    notes = [row["problem"], f"stopped: {row['stopped']}" if row["stopped"] else ""]
+    if row["short"] != "0":
+        notes.append(f"{shown(row['short'])} missing for what is open")
     note = "; ".join(each for each in notes if each)
-    amounts = (shown(each) for each in (purse.balance, purse.reserved, purse.spendable, purse.owed))
-    return (*amounts, purse.open_swaps, note)
+    names = ("balance", "reserved", "spendable", "obligations")
+    return (*(shown(row[name]) for name in names), row["open_swaps"], note)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from miner.model import Ending, Head, JournalEntry, Lane, Payment, Saga
+from miner.model import Delivery, Ending, Head, JournalEntry, Lane, Payment, Saga
 from miner.saga import Event, State
 
 SCHEMA_VERSION = 1
@@ -173,6 +173,26 @@ def evidence(saga: Saga, journal: Sequence[JournalEntry]) -> dict[str, Any]:
         "mark": _landed(saga.mark),
         "outcome": ending_facts(saga.ending),
         "events": [journal_facts(entry) for entry in journal],
+    }
+
+
+def delivery_facts(delivery: Delivery) -> dict[str, Any]:
+    """A message on its way to a target."""
+    notice, alarm = delivery.notice, delivery.notice.alarm
+    return {
+        "notice": notice.id,
+        "at": when(notice.at_ms),
+        "target": delivery.target,
+        "event": alarm.kind.value,
+        "severity": alarm.kind.severity.value,
+        "phase": notice.phase.value,
+        "swap_id": alarm.swap_id,
+        "text": alarm.text,
+        "standing": delivery.standing.value,
+        "attempts": delivery.attempts,
+        "next_at": when(delivery.next_at_ms),
+        "last_error": delivery.last_error,
+        "id": delivery.id,
     }
 
 

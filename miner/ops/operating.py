@@ -1,4 +1,4 @@
-"""What changes something: the CLI's recovery commands, pause and resume, rebuild; and looking at settings.
+"""What changes something of a swap: the CLI's recovery commands and rebuild; and looking at settings.
 
 What is asked for a swap is a row in the store that the daemon takes up in its next round, as for commands.
 A request is a dry run unless it says otherwise.
@@ -12,13 +12,14 @@ from typing import Any
 
 from aiohttp import web
 
-from miner.model import Asked, Came, OperatorRequest, Standing, Verb
+from miner.model import Asked, Came, Standing, Verb
 from miner.model import Outcome as Found
 from miner.ops.desk import Call, OpsDesk
 from miner.ops.facts import plain
 from miner.ops.problems import Problem, told
 from miner.ops.reading import the_saga
-from miner.ops.shapes import OnTransaction, Pause, Rebuild, Release, Retry, Validate
+from miner.ops.shapes import OnTransaction, Rebuild, Release, Retry, Validate
+from miner.recover.answers import outcome_of
 
 LOOK_S = 30.0
 """What a dry run may take: it asks the chains."""
@@ -30,9 +31,8 @@ def asking(verb: Verb) -> Callable[[OpsDesk, Call], Awaitable[web.Response]]:
     async def answer(desk: OpsDesk, call: Call) -> web.Response:
         said = call.said(Retry)
         await the_saga(desk, call.swap_id)
-        asked = _asked(verb, call.swap_id, said)
-        found = await _look(desk, asked) if said.dry_run else await _done(desk, asked, said.wait_s)
-        return _told(found, said.dry_run)
+        found = await settled(desk, _asked(verb, call.swap_id, said), said.dry_run, said.wait_s)
+        return came_of(found, said.dry_run, swap_id=found.swap_id)
 
     answer.__doc__ = _WHAT[verb]
     return answer
@@ -43,11 +43,15 @@ _WHAT = {
     Verb.RELEASE: "Give back the money that is set aside for a swap whose payout is not signed yet.",
     Verb.QUARANTINE: "Close a held swap for good; refused while its payout may be out, or money is at stake.",
     Verb.ADOPT: "Credit a transaction that was made outside the daemon as the payout of a swap.",
+    Verb.APPROVE: "Let a payout go that is above hold_above; for this swap and its amount alone.",
     Verb.MARK: "Have a swap marked with a payout that is final, credited first where it is not.",
 }
 
 
-async def _look(desk: OpsDesk, asked: Asked) -> Found:
+async def settled(desk: OpsDesk, asked: Asked, dry_run: bool, wait_s: int) -> Found:
+    """What came of a request, or would."""
+    if not dry_run:
+        return await done(desk, asked, wait_s)
     async with asyncio.timeout(LOOK_S):
         return await desk.hands.look(asked)
 
@@ -57,7 +61,7 @@ def _asked(verb: Verb, swap_id: int, said: Retry) -> Asked:
     return Asked(
         verb=verb,
         swap_id=swap_id,
-        actor=_actor(said.actor),
+        actor=actor_of(said.actor),
         reason=said.reason.strip(),
         txid=on.txid if on is not None else "",
         block=on.block if on is not None else 0,
@@ -65,19 +69,20 @@ def _asked(verb: Verb, swap_id: int, said: Retry) -> Asked:
     )
 
 
-def _actor(named: str) -> str:
+def actor_of(named: str) -> str:
+    """Who acts, for journals and the operator's log."""
     return f"operator:{named or 'ops'}"
 
 
-async def _done(desk: OpsDesk, asked: Asked, wait_s: int) -> Found:
-    """Have it done by whoever works on the swap; what nobody has taken by then is withdrawn."""
+async def done(desk: OpsDesk, asked: Asked, wait_s: int) -> Found:
+    """Have it done by whoever holds the leases; what nobody has taken by then is withdrawn."""
     ids = await desk.store.ask([asked], wait_s * 1000)
     try:
         (request,) = await _answered(desk, ids, wait_s)
     except BaseException:
         await asyncio.shield(desk.store.withdraw(ids))
         raise
-    return request.outcome or _unanswered(request, wait_s)
+    return outcome_of(request, wait_s)
 
 
 async def _answered(desk: OpsDesk, ids: Any, wait_s: int) -> Any:
@@ -91,21 +96,19 @@ async def _answered(desk: OpsDesk, ids: Any, wait_s: int) -> Any:
             return await desk.store.withdraw(ids)
 
 
-def _unanswered(request: OperatorRequest, wait_s: int) -> Found:
-    swap_id = request.asked.swap_id
-    if request.standing is Standing.WITHDRAWN:
-        text = f"the daemon has not answered in {wait_s} s; the request is withdrawn and nothing was done"
-        remedy = "see what keeps it: swap-miner status; then ask again"
-    else:
-        text = f"the daemon is at it and has not answered in {wait_s} s"
-        remedy = f"see what came of it: swap-miner show {swap_id}"
-    return Found(swap_id=swap_id, came=Came.UNKNOWN, text=text, remedy=remedy)
+def came_of(found: Found, dry_run: bool, **about: object) -> web.Response:
+    """Done or not: a refusal is a 409, and what is not known a 503, with the same members.
 
+    Args:
+        found: What came of it, or would.
+        dry_run: Which of the two.
+        about: The swap or miner that it is about.
 
-def _told(found: Found, dry_run: bool) -> web.Response:
-    """Done or not: a refusal is a 409, and what is not known a 503, with the same members."""
+    Raises:
+        Problem: It was refused, or nothing was learned.
+    """
     facts = {
-        "swap_id": found.swap_id,
+        **about,
         "dry_run": dry_run,
         "outcome": found.came.value,
         "text": plain(found.text),
@@ -119,23 +122,6 @@ def _told(found: Found, dry_run: bool) -> web.Response:
     return told(facts)
 
 
-async def pause(desk: OpsDesk, call: Call) -> web.Response:
-    """Begin no more payouts, of one chain or all; what is signed is still followed, sent again and marked."""
-    return await _set_paused(desk, call.said(Pause), True)
-
-
-async def resume(desk: OpsDesk, call: Call) -> web.Response:
-    """Begin payouts again. Accounts that were stopped, and a changed contract, need the command line."""
-    return await _set_paused(desk, call.said(Pause), False)
-
-
-async def _set_paused(desk: OpsDesk, said: Pause, paused: bool) -> web.Response:
-    what = "all" if said.chain is None else said.chain.value
-    changed = await desk.store.set_paused(what, paused, _actor(said.actor))
-    now = sorted(await desk.store.paused())
-    return told({"what": what, "paused": paused, "changed": changed, "now_paused": now})
-
-
 async def rebuild(desk: OpsDesk, call: Call) -> web.Response:
     """Compute a swap's row from its journal anew; written, where it differs, under the daemon's lease."""
     said = call.said(Rebuild)
@@ -143,7 +129,7 @@ async def rebuild(desk: OpsDesk, call: Call) -> web.Response:
     if said.dry_run:
         (found,) = await desk.store.audit(only=[call.swap_id])
     else:
-        found = await desk.hands.rebuild(call.swap_id, _actor(said.actor))
+        found = await desk.hands.rebuild(call.swap_id, actor_of(said.actor))
     columns = {each.column: {"row": each.row, "journal": each.journal} for each in found.differences}
     return told(
         plain(

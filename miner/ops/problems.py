@@ -11,7 +11,7 @@ import orjson
 import structlog
 from aiohttp import web
 
-from miner.errors import LeaseLost, MinerError, ReadFailed, StoreError
+from miner.errors import ConfigError, LeaseLost, MinerError, ReadFailed, Refused, StoreError
 
 log = structlog.get_logger("ops")
 
@@ -86,8 +86,10 @@ def _of_http(known: web.HTTPException) -> Problem:
 def _of_ours(error: MinerError) -> Problem:
     """An error of the daemon's as a status; the words of what nobody foresaw stay here."""
     match error:
-        case LeaseLost():
+        case LeaseLost() | Refused():
             return Problem(409, str(error))
+        case ConfigError():
+            return Problem(409, f"the settings do not allow it: {error}")
         case StoreError():
             return Problem(503, f"the store refuses: {error}", {"Retry-After": "5"})
         case ReadFailed():

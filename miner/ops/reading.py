@@ -11,9 +11,9 @@ from miner.ops import facts
 from miner.ops.desk import Call, OpsDesk
 from miner.ops.overview import overview
 from miner.ops.problems import Problem, told
-from miner.ops.shapes import JournalQuery, RecoveryQuery, SwapsQuery
+from miner.ops.shapes import JournalQuery, SwapsQuery
 from miner.saga import State
-from miner.verdict.remedies import command_for, remedy_of
+from miner.verdict.remedies import command_for
 
 
 async def status(desk: OpsDesk, _call: Call) -> web.Response:
@@ -67,28 +67,16 @@ def needs_you(saga: Saga) -> str | None:
     return command_for(saga.reason, saga.key.swap_id) if saga.state is State.HELD else None
 
 
-async def recovery(desk: OpsDesk, call: Call) -> web.Response:
-    """What the recovery log was told, newest first, each with what it means and the command to run."""
-    entries = sorted(await desk.store.every_recovery(), key=lambda each: each.id, reverse=True)
-    return told(
-        {
-            "entries": [
-                facts.plain(
-                    {
-                        "id": each.id,
-                        "at": facts.when(each.at_ms),
-                        "swap_id": each.saga.swap_id,
-                        "state": each.state.value,
-                        "cause": each.entry.cause,
-                        "what_to_do": each.entry.what_to_do,
-                        "means": remedy_of(each.entry.cause).means,
-                        "command": command_for(each.entry.cause, each.saga.swap_id),
-                    }
-                )
-                for each in entries[: call.asked(RecoveryQuery).limit]
-            ]
-        }
-    )
+async def evidence(desk: OpsDesk, call: Call) -> web.Response:
+    """What shows others that a swap was paid and marked: public facts only, neither keys nor signed bytes."""
+    saga = await the_saga(desk, call.swap_id)
+    return told(facts.plain(facts.evidence(saga, await desk.store.journal(saga.id))))
+
+
+async def chain_now(desk: OpsDesk, call: Call) -> web.Response:
+    """What contract and chains say of a swap now, and where its open transactions are seen."""
+    saga = await the_saga(desk, call.swap_id)
+    return told(facts.plain(await desk.hands.chain_now(saga)))
 
 
 async def swap(desk: OpsDesk, call: Call) -> web.Response:

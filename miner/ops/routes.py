@@ -12,7 +12,19 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from miner.model import Verb
-from miner.ops import dashboard, health, operating, reading, shapes, streams
+from miner.ops import (
+    affairs,
+    dashboard,
+    deciding,
+    forms,
+    health,
+    notices,
+    operating,
+    reading,
+    recovering,
+    shapes,
+    streams,
+)
 from miner.ops.access import Scope
 from miner.ops.desk import Call, OpsDesk
 from miner.ops.problems import told
@@ -57,17 +69,41 @@ async def openapi(_desk: OpsDesk, _call: Call) -> web.Response:
     return told(document(ROUTES))
 
 
-def _ask(verb: Verb, body: type[BaseModel]) -> Route:
+def _read(
+    path: str, answer: Answer, tells: type[BaseModel], query: type[BaseModel] | None = None, *problems: int
+) -> Route:
+    return Route("GET", f"/api/v1/{path}", answer, tells, query=query, problems=problems)
+
+
+def _do(path: str, answer: Answer, tells: type[BaseModel], body: type[BaseModel], *problems: int) -> Route:
+    return Route("POST", f"/api/v1/{path}", answer, tells, Scope.OPERATE, body=body, problems=problems)
+
+
+def _wait(path: str, answer: Answer, tells: type[BaseModel], body: type[BaseModel]) -> Route:
+    """One that may wait for the daemon's next round."""
     return Route(
         "POST",
-        f"/api/v1/swaps/{{swap_id}}/{verb.value}",
-        operating.asking(verb),
-        shapes.Outcome,
+        f"/api/v1/{path}",
+        answer,
+        tells,
         Scope.OPERATE,
         body=body,
         patient=True,
         problems=(404, 409),
     )
+
+
+def _ask(verb: Verb, body: type[BaseModel]) -> Route:
+    return _wait(f"swaps/{{swap_id}}/{verb.value}", operating.asking(verb), shapes.Outcome, body)
+
+
+def _ask_for_miner(path: str, verb: Verb, body: type[BaseModel]) -> Route:
+    return _wait(path, affairs.asking_for_miner(verb), forms.AffairOutcome, body)
+
+
+def _stream(path: str, answer: Answer, query: type[BaseModel], media: str) -> Route:
+    where = f"/api/v1/{path}"
+    return Route("GET", where, answer, query=query, media=media, patient=True, problems=(429,))
 
 
 def _file(path: str) -> Route:
@@ -81,51 +117,37 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/readyz", health.readyz, scope=Scope.HEALTH),
     Route("GET", "/metrics", health.metrics, media="text/plain"),
     Route("GET", "/openapi.json", openapi, shapes.Document),
-    Route("GET", "/api/v1/status", reading.status, shapes.Overview),
-    Route("GET", "/api/v1/swaps", reading.swaps, shapes.SwapPage, query=shapes.SwapsQuery),
-    Route("GET", "/api/v1/swaps/{swap_id}", reading.swap, shapes.SwapWhole, problems=(404,)),
-    Route(
-        "GET",
-        "/api/v1/swaps/{swap_id}/events",
-        reading.events,
-        shapes.EntryPage,
-        query=shapes.JournalQuery,
-        problems=(404,),
-    ),
-    Route("GET", "/api/v1/recovery", reading.recovery, shapes.RecoveryPage, query=shapes.RecoveryQuery),
-    Route(
-        "GET",
-        "/api/v1/events",
-        streams.events,
-        query=shapes.FeedQuery,
-        media="text/event-stream",
-        patient=True,
-        problems=(429,),
-    ),
-    Route(
-        "GET",
-        "/api/v1/export",
-        streams.export,
-        query=shapes.ExportQuery,
-        media="application/jsonl",
-        patient=True,
-        problems=(429,),
-    ),
-    Route("POST", "/api/v1/validate", operating.validate, shapes.Checks, Scope.OPERATE, body=shapes.Validate),
-    Route("POST", "/api/v1/pause", operating.pause, shapes.Paused, Scope.OPERATE, body=shapes.Pause),
-    Route("POST", "/api/v1/resume", operating.resume, shapes.Paused, Scope.OPERATE, body=shapes.Pause),
+    _read("status", reading.status, shapes.Overview),
+    _read("swaps", reading.swaps, shapes.SwapPage, shapes.SwapsQuery),
+    _read("swaps/{swap_id}", reading.swap, shapes.SwapWhole, None, 404),
+    _read("swaps/{swap_id}/events", reading.events, shapes.EntryPage, shapes.JournalQuery, 404),
+    _read("swaps/{swap_id}/evidence", reading.evidence, forms.Evidence, None, 404),
+    _read("swaps/{swap_id}/chain", reading.chain_now, forms.ChainNow, None, 404),
+    _read("recovery", recovering.entries, shapes.RecoveryPage, shapes.RecoveryQuery),
+    _read("wallet", affairs.wallet, forms.Wallet, forms.MinersQuery, 404),
+    _read("collateral", affairs.collateral, forms.Standing, forms.MinersQuery, 404),
+    _read("quote", affairs.quote, forms.Quoted, forms.QuoteQuery, 404, 409),
+    _read("activation", affairs.activation, forms.AffairOutcome, forms.MinerQuery, 404, 409),
+    _read("notify", notices.notices, forms.Notices, forms.NoticesQuery),
+    _stream("events", streams.events, shapes.FeedQuery, "text/event-stream"),
+    _stream("export", streams.export, shapes.ExportQuery, "application/jsonl"),
+    _do("validate", operating.validate, shapes.Checks, shapes.Validate),
+    _do("pause", deciding.pause, shapes.Paused, shapes.Pause),
+    _do("resume", deciding.resume, shapes.Paused, shapes.Pause),
+    _do("resume/account", deciding.resume_account, forms.Cleared, forms.Account, 404, 409),
+    _do("resume/code", deciding.resume_code, forms.Accepted, forms.Code, 409),
+    _wait("drain", deciding.drain, forms.Draining, forms.Drain),
+    _ask_for_miner("collateral/deposit", Verb.DEPOSIT, forms.Collateral),
+    _ask_for_miner("collateral/withdraw", Verb.WITHDRAW, forms.Collateral),
+    _ask_for_miner("deactivate", Verb.DEACTIVATE, forms.OfMiner),
+    _do("recovery/resolve", recovering.resolve, forms.Resolved, forms.Resolve, 404, 409),
+    _do("notify/test", notices.send_test, forms.Tested, forms.Target, 404),
+    _do("notify/replay", notices.replay, forms.Replayed, forms.Replay),
+    _ask(Verb.APPROVE, shapes.Quarantine),
     _ask(Verb.RETRY, shapes.Retry),
     _ask(Verb.RELEASE, shapes.Release),
     _ask(Verb.QUARANTINE, shapes.Quarantine),
     _ask(Verb.ADOPT, shapes.OnTransaction),
     _ask(Verb.MARK, shapes.OnTransaction),
-    Route(
-        "POST",
-        "/api/v1/swaps/{swap_id}/rebuild",
-        operating.rebuild,
-        shapes.Rebuilt,
-        Scope.OPERATE,
-        body=shapes.Rebuild,
-        problems=(404, 409),
-    ),
+    _do("swaps/{swap_id}/rebuild", operating.rebuild, shapes.Rebuilt, shapes.Rebuild, 404, 409),
 )

@@ -17,22 +17,29 @@ from miner.saga import Event, State
 
 MAX_ID = 2**63 - 1
 """The largest id and position that the store holds."""
-_DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
-def _digits(value: object) -> object:
+def digits(value: object) -> object:
     """A query's number: digits alone, not whatever else reads as one."""
-    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         raise ValueError("write it in decimal digits")
     return value
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """A body's number: JSON Schema takes 60.0 for an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_digits)]
+def _yes(value: object) -> object:
+    """A query's yes or no: these two words alone, not whatever else reads as one."""
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("write true or false")
+    return value
+
+
+Id = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(digits)]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Reason = Annotated[
     str,
@@ -67,7 +74,7 @@ class SwapsQuery(Said):
     miner: str | None = Field(
         None, max_length=64, pattern=r"^[A-Za-z0-9]+$", description="Only this hotkey's"
     )
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] = Field(
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] = Field(
         50, description="At most so many"
     )
     before: Id | None = Field(None, description="Only ids below this: the last page's `next_before`")
@@ -77,7 +84,7 @@ class JournalQuery(Said):
     """Which part of a journal."""
 
     after: Id = Field(0, description="Only entries after this `seq`: the last page's `next_after`")
-    limit: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits)] = Field(
+    limit: Annotated[int, Field(ge=1, le=1000), BeforeValidator(digits)] = Field(
         200, description="At most so many"
     )
 
@@ -85,7 +92,8 @@ class JournalQuery(Said):
 class RecoveryQuery(Said):
     """Which recovery entries, newest first."""
 
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] = Field(
+    open: Annotated[bool, BeforeValidator(_yes)] = Field(False, description="Only what nobody has resolved")
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] = Field(
         50, description="At most so many"
     )
 
@@ -116,7 +124,7 @@ class Retry(Asking):
 
     dry_run: bool = Field(True, description="Only say what would be done")
     reason: Text = Field("", description="Why, for the journal")
-    wait_s: Annotated[int, Field(ge=1, le=600), BeforeValidator(_whole)] = Field(
+    wait_s: Annotated[int, Field(ge=1, le=600), BeforeValidator(whole)] = Field(
         60, description="How long the daemon has to answer"
     )
 
@@ -130,7 +138,7 @@ class Quarantine(Retry):
 class Release(Quarantine):
     """Give back what is set aside."""
 
-    hold_s: Annotated[int, Field(ge=0, le=86_400), BeforeValidator(_whole)] = Field(
+    hold_s: Annotated[int, Field(ge=0, le=86_400), BeforeValidator(whole)] = Field(
         600, description="Seconds for which it is not set aside again"
     )
 
@@ -139,7 +147,7 @@ class OnTransaction(Quarantine):
     """Credit, or mark with, a transaction."""
 
     txid: TxId
-    block: Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_whole)] = Field(
+    block: Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(whole)] = Field(
         0, description="Its block, where it is known"
     )
 
@@ -238,7 +246,7 @@ class SwapWhole(SwapRow):
 
 
 class RecoveryEntryShape(Told):
-    """What the recovery log was told, and what to do about it."""
+    """What the recovery log was told, whether it was dealt with, and what to do about it."""
 
     id: int
     at: str | None
@@ -248,12 +256,18 @@ class RecoveryEntryShape(Told):
     what_to_do: str
     means: str
     command: str
+    resolved: dict[str, Any] | None = Field(description="When, by whom and why; null while it is open")
+    state_now: State | None
+    amount: Digits | None
+    amount_chain: str | None
 
 
 class RecoveryPage(Told):
     """Recovery entries, newest first."""
 
     entries: list[RecoveryEntryShape]
+    open: int = Field(description="How many nobody has resolved")
+    damaged: list[str] = Field(description="What of the log is no entry")
 
 
 class Overview(Told):

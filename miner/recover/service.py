@@ -23,6 +23,7 @@ from miner.lease import saga_resource
 from miner.model import Asked, Came, LanePurpose, OperatorRequest, Outcome, Saga, Verb
 from miner.ports import Heads
 from miner.recover import acts
+from miner.recover.answers import where_to_look
 from miner.recover.facts import gather
 from miner.recover.findings import Act, Facts, Ruling
 from miner.recover.judge import judge
@@ -173,8 +174,7 @@ def _unknown(asked: Asked, text: str) -> Outcome:
 
 def _interrupted(asked: Asked) -> Outcome:
     text = "whoever took this up ended before answering; it may have been done or not"
-    look = "swap-miner collateral view" if asked.verb.is_affair else f"swap-miner show {asked.swap_id}"
-    return _outcome(asked, Came.UNKNOWN, text, look)
+    return _outcome(asked, Came.UNKNOWN, text, where_to_look(asked))
 
 
 def _told(asked: Asked, ruling: Ruling) -> Outcome:

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 
 from miner.amounts import Chain
 from miner.app.hands import DaemonHands
-from miner.config import OpsSettings, SecretFile, SecretKind, Settings
+from miner.app.wiring import Outside
+from miner.config import OpsSettings, SecretFile, SecretKind, Settings, load
 from miner.model import Asked, Came, Outcome
 from miner.ops.access import Gate
 from miner.ops.board import Board, Outlook
@@ -25,8 +26,9 @@ from miner.ops.wallets import Wallets
 from miner.ports import Endpoint
 from miner.store import SqlStore
 from miner.store.outbox import SqlOutbox
+from tests.conformance.ops_outside import outside_of, unused_world
 from tests.unit.cli_world import CANARY, fill
-from tests.unit.config_files import ALICE
+from tests.unit.config_files import ALICE, write_settings
 
 READ, OPERATE = "r" * 40, "o" * 40
 
@@ -51,14 +53,17 @@ class Purse:
 
 
 class HandsOver(DaemonHands):
-    """The daemon's own, but for dry runs, which would ask chains: those are refused, or said to do."""
+    """The daemon's own over model chains, but for dry runs of swaps that those do not know."""
 
-    def __init__(self, store: SqlStore) -> None:
-        super().__init__(cast(Settings, None), store, store)
+    def __init__(self, settings: Settings, store: SqlStore, outside: Outside) -> None:
+        super().__init__(settings, store, store)
+        self.outside = outside
         self.asked: list[Asked] = []
 
     async def look(self, asked: Asked) -> Outcome:
         self.asked.append(asked)
+        if asked.verb.is_affair:
+            return await super().look(asked)
         if asked.swap_id == 1:
             detail = {"raw_hex": CANARY.hex()}
             return Outcome(swap_id=1, came=Came.REFUSED, text="no", stake="1 TAO", remedy="x", detail=detail)
@@ -131,7 +136,9 @@ async def server(
             await fill(daemon)
         board, purse = Board("daemon"), Purse()
         board.outlook = Outlook(endpoints, lambda: 120, {Chain.TAO: purse}, [(Chain.TAO, ALICE)])  # type: ignore[dict-item]
-        wallets, hands = Wallets(board, own), HandsOver(daemon)
+        settings = load(write_settings(folder))
+        settings.store.path.mkdir(mode=0o700)
+        wallets, hands = Wallets(board, own), HandsOver(settings, daemon, outside_of(unused_world()))
         metrics = Metrics(board, own, wallets, SqlOutbox(own.database, own.owner))
         desk = OpsDesk(board, own, Gate(settings_in(folder)), wallets, metrics, hands)
         path, port = socket_path or folder / "ops.sock", free_port()

@@ -402,6 +402,9 @@ async def test_signed_bytes_never_leave(served: Served) -> None:
             body: dict[str, Any] = {"txid": "ab" * 32} if path.endswith(("mark", "payout")) else {}
             body |= {"reason": "why"} if route.patient else {}
             body |= {"config": GOOD} if path.endswith("validate") else {}
+            body |= {"entry": 1, "reason": "why"} if path.endswith("recovery/resolve") else {}
+            body |= {"account": ALICE} if path.endswith("resume/account") else {}
+            body |= {"amount": "1"} if "/collateral/" in path else {}
             how: dict[str, Any] = {"json": body} if route.method == "POST" else {}
             said.append((await served.get(path, OPERATE, method=route.method, **how))[2])
     async with listening(served, "?after=0") as stream:

@@ -11,6 +11,7 @@ import pytest
 
 from miner.cli import daemon as asking
 from miner.cli.main import main
+from miner.errors import ReadFailed
 from tests.conformance.ops_house import Served, server
 from tests.unit.cli_world import CANARY
 from tests.unit.config_files import write_settings
@@ -107,3 +108,43 @@ async def test_a_daemon_that_refuses_this_user_is_passed_over(
     monkeypatch.setattr("miner.ops.access.is_own_user", lambda _request: False)
     async with serve(config):
         assert "ready" not in json.loads(await cli(config, capsys, "status", "--json"))
+
+
+@pytest.fixture
+def nobody_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that would ask the chains itself fails."""
+
+    def refuse() -> Any:
+        raise ReadFailed("the chains", "the command asked them itself")
+
+    for command in ("wallet", "collateral", "quote"):
+        monkeypatch.setattr(f"miner.cli.{command}.wiring", refuse)
+
+
+@pytest.mark.usefixtures("store_is_shut", "nobody_connects")
+async def test_wallets_collateral_quotes_and_evidence_are_asked_of_the_daemon(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "v1:btc:a:tao:b:345:350"
+    async with serve(config) as served:
+        found = json.loads(await cli(config, capsys, "wallet", "--json"))
+        hotkey = next(row["account"] for row in found["accounts"] if row["role"] == "marks")
+        assert hotkey in await cli(config, capsys, "wallet", "--miner", hotkey)
+        found = json.loads(await cli(config, capsys, "collateral", "view", "--json"))
+        assert [row["hotkey"] for row in found["miners"]] == [hotkey]
+        assert "10 TAO" in await cli(config, capsys, "collateral", "view")
+        told = await cli(config, capsys, "quote", "show", "--text", text, code=1)
+        assert "345 TAO per BTC" in told
+        assert json.loads(await cli(config, capsys, "evidence", "2"))["swap_id"] == 2
+        served.hands.outside = None
+        for words in (("wallet",), ("collateral", "view"), ("quote", "show", "--text", text)):
+            await cli(config, capsys, *words, code=1)
+    await cli(config, capsys, "wallet", code=1)
+
+
+async def test_the_recovery_log_is_told_alike(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve(config) as served:
+        told = json.loads(await cli(config, capsys, "recovery", "list", "--json"))
+        status, _, text = await served.get("/api/v1/recovery", "r" * 40)
+        assert status == 200
+        assert json.loads(text) == {**told, "entries": told["entries"][::-1]}

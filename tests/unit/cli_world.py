@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from miner import app
+from miner.affairs.holdings import Quotes, Standings
 from miner.affairs.wallet import Purse
 from miner.amounts import Chain
-from miner.app.affairs import Quotes, Standings
 from miner.config import CheckLine, Settings, load
 from miner.errors import MinerError
 from miner.model import (

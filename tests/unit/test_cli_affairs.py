@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from miner.affairs.holdings import Committed, Quotes
 from miner.affairs.judge import about
 from miner.affairs.wallet import Purse
 from miner.amounts import Chain
-from miner.app.affairs import Committed, Quotes
 from miner.errors import Refused
 from miner.model import (
     NO_SWAP,

@@ -1,4 +1,4 @@
-"""Entries of the recovery log joined with what the store knows: pure, for tables and JSON alike."""
+"""Entries of the recovery log joined with what the store knows, for the API and the commands alike."""
 
 from __future__ import annotations
 
@@ -6,15 +6,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from miner.cli.facts import plain, when
+from miner.ops.facts import plain, when
+from miner.verdict.remedies import command_for, remedy_of
 
 if TYPE_CHECKING:
     from miner.model import PendingRecovery, Saga
+    from miner.ports import Store
 
 RESOLVED = "resolved:"
+"""Prefix of the cause of a line that says that an entry was dealt with; the entry's own cause follows."""
 _KEY = ("id", "genesis", "contract", "swap_id", "cause")
 _AMOUNTS = ("amount", "payout_amount", "slash_rao")
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
+
+
+def entries_of(file: Iterable[Mapping[str, Any]], store: Iterable[PendingRecovery]) -> list[dict[str, Any]]:
+    """Every entry once, oldest first: whether it is resolved, what it means, and the command to run."""
+    return [_with_command(one) for one in with_resolutions(*joined(file, store))]
+
+
+async def beside_swaps(store: Store | None, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each entry with its swap as it is now; `store` is None where there is none yet.
+
+    Raises:
+        StoreError: The store refuses.
+    """
+    wanted = sorted({int(one["swap_id"]) for one in entries}) if store is not None else []
+    found = [await store.saga(each) for each in wanted] if store is not None else []
+    return with_swaps(entries, {saga.key.swap_id: saga for saga in found if saga is not None})
+
+
+def named(entries: Iterable[dict[str, Any]], entry: int, swap: int | None) -> list[dict[str, Any]]:
+    """The entries of an id: several stores may have written to one log, each with ids of its own."""
+    return [one for one in entries if one["id"] == entry and swap in (None, one["swap_id"])]
+
+
+def _with_command(one: dict[str, Any]) -> dict[str, Any]:
+    cause = str(one["cause"])
+    command = command_for(cause, int(one["swap_id"]))
+    return {**one, "means": remedy_of(cause).means, "command": command}
 
 
 def joined(
