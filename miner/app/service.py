@@ -121,27 +121,38 @@ def units() -> dict[str, str]:
     return {each.name: each.read_text(encoding="utf-8") for each in folder.iterdir() if each.is_file()}
 
 
-def installing(place: Place) -> list[Step]:
-    """What installing it would do, in order."""
+def installing(place: Place, encrypted: Sequence[Step] = ()) -> list[Step]:
+    """What installing it would do, in order.
+
+    Args:
+        place: Where.
+        encrypted: What encrypting its secrets would do; see `miner.app.credentials`.
+    """
     folder = place.root / SETTINGS
     steps = [
         _folder(folder, 0o755, "settings"),
         _folder(folder / "credentials", 0o700, "secrets that units pass, readable by root alone"),
         _settings(place),
         *_unit_files(place),
+        *encrypted,
     ]
     return [*steps, *_commands(place, ("daemon-reload",))]
 
 
-def removing(place: Place) -> list[Step]:
-    """What removing it would do, in order; settings, secrets and state stay."""
+def removing(place: Place, encrypted: Sequence[Step] = ()) -> list[Step]:
+    """What removing it would do, in order; settings, secrets and state stay.
+
+    Args:
+        place: Where.
+        encrypted: What goes of its encrypted secrets: how the unit is told of them.
+    """
     written = [Path(step.what) for step in _unit_files(place)]
     there = [path for path in written if path.exists()]
     if place.name and list((place.root / UNITS).glob(f"*.wants/{PROGRAM}@*.service")):
         there = []  # the template serves others
     removed = [Step(Act.REMOVE, str(path), "a unit's file") for path in there]
     stopped = _commands(place, ("disable", "--now", place.service))
-    return [*stopped, *removed, *_commands(place, ("daemon-reload",))]
+    return [*stopped, *removed, *encrypted, *_commands(place, ("daemon-reload",))]
 
 
 def carry_out(steps: Sequence[Step]) -> int:
@@ -170,18 +181,23 @@ def _unit_files(place: Place) -> Iterator[Step]:
     for name, text in sorted(units().items()):
         if ("@" in name) == bool(place.name):
             text = text.replace(SHIPPED_PROGRAM, str(place.program))
-            yield _file(folder / name, text, "a unit of systemd")
+            yield file_step(folder / name, text, "a unit of systemd")
     homes = [each for each in place.needs if any(each.is_relative_to(home) for home in HOMES)]
     if homes:
         lines = ["[Service]", "ProtectHome=tmpfs", *(f"BindReadOnlyPaths={each}" for each in homes)]
-        yield _file(
+        yield file_step(
             folder / f"{place.unit}.d" / "program.conf",
             "# The program is in a home, which the unit hides otherwise.\n" + "\n".join(lines) + "\n",
             "lets the service read the program, which is in a home, and nothing else there",
         )
 
 
-def _file(path: Path, text: str, why: str) -> Step:
+def file_step(path: Path, text: str, why: str) -> Step:
+    """What writing a file would do: nothing, where it holds that already.
+
+    Raises:
+        ConfigError: What is there cannot be read.
+    """
     try:
         before = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -32,29 +32,55 @@ _NEXT = """Next:
   2. swap-miner check --config {settings}
   3. systemctl enable --now {service}
   4. journalctl -fu {service}"""
+_ENCRYPT = """These secrets lie there unencrypted: {names}
+  swap-miner service install --encrypt          # says which commands encrypt them to this machine
+  swap-miner service install --encrypt --yes    # runs them, and tells the unit"""
+_SHRED = """Once the service has started with the encrypted secrets, keep the plain ones off this machine:
+  {commands}"""
 _LEFT = "Left as they are: {folder} (settings and secrets) and {state} (signed payouts: keep them)."
 
 
 @service.command()
 def install(
-    name: NameOption = "", root: RootOption = Path("/"), yes: YesOption = False, as_json: JsonOption = False
+    name: NameOption = "",
+    root: RootOption = Path("/"),
+    encrypt: Annotated[
+        bool,
+        typer.Option(
+            "--encrypt", help="Encrypt the secrets that the settings name to this machine, and pass those."
+        ),
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the units and, where there are none yet, the settings; start nothing.
 
     Settings that are there are never touched; a unit that differs is shown as a diff, and replaced. A program
     that pipx or uv keeps in a home works too: the service gets to see that, and nothing else there.
 
-    Examples: swap-miner service install    sudo swap-miner service install --yes
+    With --encrypt, secrets of the credentials folder are encrypted by systemd-creds with a key of this
+    machine, and the unit loads those. The plain files stay until you remove them.
+
+    Examples: swap-miner service install    sudo swap-miner service install --encrypt --yes
     """
+    from miner.app import credentials
     from miner.app import service as app
 
     place = _place(name, root)
-    steps = app.installing(place)
+    steps = app.installing(place, credentials.encrypting(place) if encrypt else ())
     if yes:
         app.carry_out(steps)
     _tell(steps, yes, as_json)
     if not as_json:
+        _say_secrets(credentials.in_plain(place) if credentials.is_possible() else [], encrypt and yes)
         _say(_NEXT.format(settings=place.settings, service=place.service))
+
+
+def _say_secrets(plain: Sequence[Path], encrypted: bool) -> None:
+    if plain and encrypted:
+        _say(_SHRED.format(commands="\n  ".join(f"shred -u {path}" for path in plain)))
+    elif plain:
+        _say(_ENCRYPT.format(names=", ".join(str(path) for path in plain)))
 
 
 @service.command()
@@ -65,10 +91,11 @@ def uninstall(
 
     Example: sudo swap-miner service uninstall --yes
     """
+    from miner.app import credentials
     from miner.app import service as app
 
     place = _place(name, root)
-    steps = app.removing(place)
+    steps = app.removing(place, credentials.left_over(place))
     if yes:
         app.carry_out(steps)
     _tell(steps, yes, as_json)

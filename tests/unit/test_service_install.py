@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from miner.app import credentials
 from miner.app.service import Act, Place, Step, carry_out, installing, removing, units
 from miner.errors import ConfigError
 
@@ -134,3 +136,84 @@ def test_what_cannot_be_done_is_told_with_a_remedy() -> None:
     step = Step(Act.WRITE, "/proc/swap-miner.service", "cannot be", text="x")
     with pytest.raises(ConfigError, match="cannot be done"):
         carry_out([step])
+
+
+# secrets at rest
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with `systemd-creds`; what it does is tested under a real systemd."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "systemd-creds").write_text("#!/bin/sh\n")
+    (tmp_path / "bin" / "systemd-creds").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings that name two credentials, of which one lies there; and one that nothing names."""
+    monkeypatch.setattr(credentials, "SETTINGS", tmp_path / "etc/swap-miner")
+    monkeypatch.setattr(credentials, "UNITS", tmp_path / "etc/systemd/system")
+    folder = tmp_path / "etc/swap-miner/credentials"
+    folder.mkdir(parents=True)
+    for name in ("hotkey", "unused"):
+        (folder / name).write_text(f"canary-{name}")
+    text = 'hotkey = { keyfile = "credential:hotkey" }\n#x = "credential:unused"\ny = "credential:missing"\n'
+    (tmp_path / "etc/swap-miner/config.toml").write_text(text)
+    return folder
+
+
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The machine itself, its settings in a folder of the test's."""
+    settings = folder.parent / "config.toml"
+    monkeypatch.setattr(Place, "settings", property(lambda _place: settings))
+    return place(Path("/"))
+
+
+@pytest.mark.usefixtures("tool")
+def test_what_the_settings_name_is_encrypted_and_the_unit_told(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, write = credentials.encrypting(here(secrets, monkeypatch))
+    assert (run.act, run.what) == (
+        Act.RUN,
+        f"systemd-creds encrypt --name=hotkey {secrets}/hotkey {secrets}/hotkey.cred",
+    )
+    assert write.what.endswith("etc/systemd/system/swap-miner.service.d/zz-credentials.conf")
+    assert f"\nLoadCredentialEncrypted=hotkey:{secrets}/hotkey.cred\n" in write.text
+    assert "unused" not in write.text
+    assert "missing" not in write.text
+    assert "canary" not in f"{run}{write}"
+
+
+@pytest.mark.usefixtures("tool")
+def test_what_is_encrypted_stays_loaded_when_the_plain_file_is_gone(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (secrets / "hotkey.cred").write_text("sealed")
+    there = here(secrets, monkeypatch)
+    assert [step.act for step in credentials.encrypting(there)] == [Act.KEEP, Act.WRITE]
+    (secrets / "hotkey").unlink()
+    (step,) = credentials.encrypting(there)
+    assert "hotkey.cred" in step.text
+    carry_out([step])
+    assert [left.act for left in credentials.left_over(there)] == [Act.REMOVE]
+
+
+@pytest.mark.usefixtures("tool")
+def test_a_secret_that_was_changed_is_encrypted_anew(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = secrets / "hotkey.cred"
+    sealed.write_text("sealed")
+    os.utime(sealed, (1, 1))
+    assert credentials.encrypting(here(secrets, monkeypatch))[0].act is Act.RUN
+
+
+def test_without_the_tool_it_is_refused_and_said(
+    secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(ConfigError, match="LoadCredential="):
+        credentials.encrypting(here(secrets, monkeypatch))
+    with pytest.raises(ConfigError, match="needs the machine itself"):
+        credentials.encrypting(place(tmp_path))
