@@ -34,10 +34,11 @@ demo: setup ## watch thirteen swaps go through, on local chains
 	$(call say,demo)
 	@$(PY) -m tests.demo
 
-pictures: setup ## run the demo and draw docs/demo.svg anew; take the dashboard's pictures
+pictures: setup ## run the demo and a session, and draw both anew; take the dashboard's pictures
 	$(call say,pictures)
 	@mkdir -p docs
 	@DEMO_SVG=docs/demo.svg $(PY) -m tests.demo
+	@$(PY) -m tests.demo.session docs/session.svg
 	@$(PY) -m tests.browser.pictures
 
 devnet: setup ## run the local chains until Ctrl-C

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from miner.config import CheckLine
 
 _WIDTH_OF_A_PIPE = 240
-_TXID_SHOWN = 18
+_TXID_SHOWN = 15
 _TOLD_ABOVE = frozenset({"store", "swap"})  # what the store notes for a rebuild; `--json` has it all
 
 
@@ -47,7 +47,7 @@ def table(*columns: str) -> Table:
 
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
-        out.add_column(column, overflow="fold", no_wrap=column in ("swap", "state", "id"))
+        out.add_column(column, overflow="fold", no_wrap=column in ("swap", "state", "id", "updated"))
     return out
 
 
@@ -71,7 +71,7 @@ def swaps_table(rows: Iterable[Mapping[str, Any]]) -> Table:
             row["timeout_block"],
             short(row["payout_txid"]),
             short(row["miner"]),
-            row["updated_at"],
+            str(row["updated_at"]).replace("+00:00", "Z"),
             row["reason"],
         )
     return out
@@ -195,7 +195,7 @@ def short(text: str | None) -> str | None:
     """An id or address cut in the middle."""
     if text is None or len(text) <= _TXID_SHOWN:
         return text
-    return f"{text[:9]}…{text[-6:]}"
+    return f"{text[:8]}…{text[-4:]}"
 
 
 def _value(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,19 @@ def test_the_examples_that_are_named_are_read() -> None:
         assert "contract" in found
 
 
-# the picture
+# the pictures
+
+
+def test_the_session_is_a_film_of_real_commands_that_asks_nobody() -> None:
+    text = (ROOT / "docs" / "session.svg").read_text(encoding="utf-8")
+    assert len(text) < 200_000
+    assert not re.search(r"<script|href|url\((?!#)|@import|/tmp/|/home/|/root/", text)
+    told = ElementTree.fromstring(text).findtext("{http://www.w3.org/2000/svg}desc") or ""
+    scenes = told.split("; ")
+    assert len(scenes) > 5
+    for scene in scenes:
+        words = scene.removeprefix("swap-miner ").split(" | ")[0].split()
+        assert " ".join(words[:2]) in commands() or words[0] in commands(), scene
 
 
 def test_the_picture_is_whole_and_asks_nobody() -> None:
