@@ -22,7 +22,7 @@ from tests.devnet.terms import ChainName
 from tests.devnet.world import Devnet
 
 MOST_BLOCKS = 40
-USERS = 400
+USERS = 1500
 _USERS = itertools.count(30)
 ROOT = Path(__file__).parents[2]
 
