@@ -64,7 +64,7 @@ test-contracts: ## run the contract's own unit tests, where there is a cargo
 	$(call say,test: contract)
 	@$(if $(strip $(PYTEST_ARGS)),echo 'test: PYTEST_ARGS is set: contract tests left out',contracts/test)
 
-lint: setup-python ## check style, format and types
+lint: setup-python ## check style, format and types; list and audit the dependencies
 	$(call say,lint: ruff check)
 	@$(PY) -m ruff check .
 	$(call say,lint: ruff format)
@@ -73,6 +73,8 @@ lint: setup-python ## check style, format and types
 	@$(PY) -m mypy
 	$(call say,lint: contract artefacts match their sources)
 	@contracts/build --check
+	$(call say,lint: what an installation brings along)
+	@$(PY) scripts/supply-chain
 
 format: setup-python ## apply the formatter and the safe fixes
 	@$(PY) -m ruff check --fix .
