@@ -145,7 +145,7 @@ async def _examined(desk: Desk, rail: Rail, facts: Facts, owed: PayoutOrder, txi
             return Found(txid, problem=located)
         seen = await rail.find_payout(owed.account, owed, txid, located.height, heights[0])
         if seen is None:
-            return Found(txid, problem=_not_exact(located, owed, rail))
+            return Found(txid, problem=_not_exact(located, owed, rail, heights[0]))
     return await _judged(rail, claim, txid, seen)
 
 
@@ -218,7 +218,9 @@ _WORDS = {
 }
 
 
-def _not_exact(paid: Payment, owed: PayoutOrder, rail: Rail) -> str:
+def _not_exact(paid: Payment, owed: PayoutOrder, rail: Rail, not_before: int) -> str:
+    if paid.height < not_before:
+        return _WORDS["at_another_height"]
     if paid.amount != owed.amount:
         return f"it paid {paid.amount} {rail.chain.unit}, and {owed.amount} is owed"
     return f"it is not final yet, or not {owed.account} alone has paid it"

@@ -339,6 +339,18 @@ class TestAdopt:
         assert await world.state(unpaid) is State.HELD
         assert len(world.received(unpaid)) == 1
 
+    async def test_where_bitcoin_runs_far_ahead_the_operator_says_where_it_is(self, world: World) -> None:
+        """So many blocks in no time: by the pace of the chains the payment is older than the swap."""
+        swap_id = await maybe_paid(world, Chain.BTC)
+        txid = await pay_by_hand(world, swap_id)
+        height = world.stage.btc.best.height - 6
+        world.stage.btc_block(30)
+        told = await done(world, asked(Verb.ADOPT, swap_id, txid=txid))
+        assert told.came is Came.REFUSED, told
+        assert "from before the swap began (--block says where to look)" in told.text
+        told = await done(world, asked(Verb.ADOPT, swap_id, txid=txid, block=height))
+        assert told.came is Came.DONE, told
+
     @pytest.mark.parametrize("dest", list(Chain))
     async def test_a_payment_from_before_the_swap_began_is_not_its_payout(
         self, world: World, dest: Chain

@@ -240,9 +240,15 @@ async def _until(troupe: Troupe, done: Callable[[Life, int], bool], what: str) -
 
     async def wait(life: Life) -> None:
         number = troupe.lives.index(life)
-        async with asyncio.timeout(PATIENCE_S):
-            while not done(life, number):
-                await life.revive()
-                await asyncio.sleep(0.5)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not done(life, number):
+                    await life.revive()
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            stands = life.stage.rows(
+                "SELECT kind, subject, standing, last_error FROM notices JOIN deliveries ON notice_id = id"
+            )
+            raise AssertionError(f"not {what}: {stands}") from None
 
     await troupe.each(wait)

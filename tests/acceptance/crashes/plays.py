@@ -214,15 +214,18 @@ async def adopted_by_hand(troupe: Troupe) -> None:
     await troupe.each(lambda life: life.cli("import-sent", str(life.stage.folder / "sent.json")))
     await troupe.start()
     paid_by = {
-        swap.id: (await players.pay_user(troupe.devnet, _miner(troupe, swap.swap.miner), swap.id)).tx_hash
+        swap.id: await players.pay_user(troupe.devnet, _miner(troupe, swap.swap.miner), swap.id)
         for _, swap in troupe.swaps
     }
     await troupe.block(6)
 
     async def adopt(life: Life) -> None:
         for swap in life.swaps:
+            paid = paid_by[swap.id]
+            where = ("--block", str(paid.block))  # each was paid in a block of its own, all in no time
             why = ("--yes", "--reason", "paid by hand")
-            await life.cli("adopt-payout", str(swap.id), paid_by[swap.id], *why)
+            await life.cli("adopt-payout", str(swap.id), paid.tx_hash, *where, *why)
+        await _cleared(life)
 
     await troupe.each(adopt)
     await troupe.judged()
@@ -346,14 +349,16 @@ async def foreign_spend(troupe: Troupe) -> None:
     stopped = "SELECT count(*) FROM accounts WHERE stopped != ''"
     await troupe.until(lambda life: life.stage.rows(stopped) == [(len(life.miners),)], "stopped")
 
-    async def cleared(life: Life) -> None:
-        for (account,) in life.stage.rows("SELECT account FROM accounts WHERE stopped != ''"):
-            await life.cli("resume", "--account", account)
-
-    await troupe.each(cleared)
+    await troupe.each(_cleared)
     await troupe.open()
     await troupe.judged()
     await troupe.rest()
+
+
+async def _cleared(life: Life) -> None:
+    """A person has looked, and lets first sends go on: of what was stopped before it was explained too."""
+    for (account,) in life.stage.rows("SELECT account FROM accounts WHERE stopped != ''"):
+        await life.cli("resume", "--account", account)
 
 
 async def _spend(troupe: Troupe, miner: Miner) -> None:
