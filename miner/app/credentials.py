@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from miner.app.service import SETTINGS, UNITS, Act, Place, Step, file_step
+from miner.app.passing import ENCRYPTED
+from miner.app.service import UNITS, Act, Place, Step, file_step
 from miner.errors import ConfigError
 
 TOOL = "systemd-creds"
-ENCRYPTED = ".cred"
 DROP_IN = "zz-credentials.conf"
 """After `override.conf` by its name: what is encrypted goes before what was loaded in plain."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", re.ASCII)
@@ -80,7 +80,7 @@ def _drop_in_path(place: Place) -> Path:
 
 
 def _folder(place: Place) -> Path:
-    return place.root / SETTINGS / "credentials"
+    return place.secrets
 
 
 def _files(place: Place) -> list[Path]:

@@ -26,9 +26,10 @@ def load_key(source: KeySource, where: str, *, devnet: bool) -> Key:
     if source.mnemonic_file is not None:
         return from_secret(source.mnemonic_file.read(), str(source.mnemonic_file))
     path = source.keyfile.path if source.keyfile is not None else None
-    if path is None:
+    if source.keyfile is None or path is None:
         raise ConfigError(where, f"{source.keyfile} was not passed", "Add LoadCredential= to the service")
-    return from_keyfile(path, source.password_file.read() if source.password_file else None)
+    password = source.password_file.read() if source.password_file else None
+    return from_keyfile(path, password, passed=source.keyfile.is_passed)
 
 
 def load_keys(settings: Settings) -> tuple[Keyring, dict[str, MinerAccounts]]:

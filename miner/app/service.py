@@ -13,7 +13,8 @@ from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
 
-from miner.config import example
+from miner.app import passing
+from miner.config import CheckLine, example
 from miner.durable import supersede
 from miner.errors import ConfigError
 
@@ -109,6 +110,21 @@ class Place:
         return self.root / SETTINGS / f"{self.name or 'config'}.toml"
 
     @property
+    def command(self) -> str:
+        """What installs it."""
+        return " ".join([PROGRAM, "service install", *(["--name", self.name] if self.name else []), "--yes"])
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of its secrets; each of several services has its own."""
+        return self.root / SETTINGS / "credentials" / self.name
+
+    @property
+    def passes(self) -> Path:
+        """The drop-in that has systemd pass them."""
+        return self.root / UNITS / f"{self.service}.d" / passing.DROP_IN
+
+    @property
     def state(self) -> Path:
         """The state folder, as the service sees it."""
         return STATE / (f"{PROGRAM}-{self.name}" if self.name else PROGRAM)
@@ -129,11 +145,13 @@ def installing(place: Place, encrypted: Sequence[Step] = ()) -> list[Step]:
         encrypted: What encrypting its secrets would do; see `miner.app.credentials`.
     """
     folder = place.root / SETTINGS
+    secrets = dict.fromkeys((folder / "credentials", place.secrets))
     steps = [
         _folder(folder, 0o755, "settings"),
-        _folder(folder / "credentials", 0o700, "secrets that units pass, readable by root alone"),
+        *(_folder(each, 0o700, "secrets that units pass, readable by root alone") for each in secrets),
         _settings(place),
         *_unit_files(place),
+        *_passing(place),
         *encrypted,
     ]
     return [*steps, *_commands(place, ("daemon-reload",))]
@@ -147,9 +165,9 @@ def removing(place: Place, encrypted: Sequence[Step] = ()) -> list[Step]:
         encrypted: What goes of its encrypted secrets: how the unit is told of them.
     """
     written = [Path(step.what) for step in _unit_files(place)]
-    there = [path for path in written if path.exists()]
     if place.name and list((place.root / UNITS).glob(f"*.wants/{PROGRAM}@*.service")):
-        there = []  # the template serves others
+        written = []  # the template serves others
+    there = [path for path in (*written, place.passes) if path.exists()]
     removed = [Step(Act.REMOVE, str(path), "a unit's file") for path in there]
     stopped = _commands(place, ("disable", "--now", place.service))
     return [*stopped, *removed, *encrypted, *_commands(place, ("daemon-reload",))]
@@ -172,8 +190,38 @@ def _settings(place: Place) -> Step:
     path = place.settings
     if path.exists():
         return Step(Act.KEEP, str(path), "the settings are yours")
-    text = example().replace(f'#path = "{STATE / PROGRAM}"', f'path = "{place.state}"', 1)
-    return Step(Act.WRITE, str(path), "the settings, explained: edit them", text=text)
+    return Step(Act.WRITE, str(path), "the settings, explained: edit them", text=_first_settings(place))
+
+
+def _first_settings(place: Place) -> str:
+    return example().replace(f'#path = "{STATE / PROGRAM}"', f'path = "{place.state}"', 1)
+
+
+def _passing(place: Place) -> Iterator[Step]:
+    """The secrets that the settings name, as they are or as they will be written."""
+    path = place.settings
+    names = passing.named(_read(path) if path.exists() else _first_settings(place))
+    if not names and not place.passes.exists():
+        return
+    why = f"passes the secrets that the settings name: {', '.join(names) or 'none'}"
+    lacking = passing.missing(names, place.secrets)
+    seen_as = Path("/") / place.secrets.relative_to(place.root)
+    text = passing.drop_in(names, place.secrets, seen_as)
+    yield file_step(place.passes, text, f"{why}; not there yet: {', '.join(lacking)}" if lacking else why)
+
+
+def service_line(settings: Path) -> CheckLine | None:
+    """What `check` says of the service with these settings; None where no service would have them.
+
+    Args:
+        settings: The settings file.
+    """
+    path = settings.absolute()
+    if path.parent != Path("/") / SETTINGS:
+        return None
+    place = Place(Path("/"), "" if path.stem == "config" else path.stem, Path(SHIPPED_PROGRAM), ())
+    names = passing.named(_read(path))
+    return passing.service_line(names, place.root / UNITS / place.unit, place.service, place.command)
 
 
 def _unit_files(place: Place) -> Iterator[Step]:
@@ -192,6 +240,16 @@ def _unit_files(place: Place) -> Iterator[Step]:
         )
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as exc:
+        cause = exc.strerror if isinstance(exc, OSError) else exc
+        raise ConfigError(str(path), f"cannot be read ({cause})", "Look at it, or move it away") from exc
+
+
 def file_step(path: Path, text: str, why: str) -> Step:
     """What writing a file would do: nothing, where it holds that already.
 
@@ -199,16 +257,13 @@ def file_step(path: Path, text: str, why: str) -> Step:
         ConfigError: What is there cannot be read.
     """
     try:
-        before = path.read_text(encoding="utf-8")
+        before = _read(path)
     except FileNotFoundError:
         return Step(Act.WRITE, str(path), why, text=text)
-    except (OSError, UnicodeDecodeError) as exc:
-        cause = exc.strerror if isinstance(exc, OSError) else exc
-        raise ConfigError(str(path), f"cannot be read ({cause})", "Look at it, or move it away") from exc
     if before == text:
-        return Step(Act.KEEP, str(path), "as it is to be")
+        return Step(Act.KEEP, str(path), why)
     lines = difflib.unified_diff(before.splitlines(True), text.splitlines(True), "there", "shipped")
-    return Step(Act.REPLACE, str(path), "it differs", text=text, diff="".join(lines))
+    return Step(Act.REPLACE, str(path), f"{why}; it differs", text=text, diff="".join(lines))
 
 
 def _commands(place: Place, arguments: tuple[str, ...]) -> list[Step]:

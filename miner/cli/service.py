@@ -28,10 +28,11 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without it only s
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _NEXT = """Next:
-  1. Edit {settings}; keys go to its credentials folder, and into the unit: systemctl edit {service}
-  2. swap-miner check --config {settings}
-  3. systemctl enable --now {service}
-  4. journalctl -fu {service}"""
+  1. Edit {settings}, and put the secrets that it names into {secrets} (install -m 600 FILE {secrets}/NAME)
+  2. This once more, where it names others than above: {again}
+  3. swap-miner check --config {settings}
+  4. systemctl enable --now {service}; later, to take over other secrets: systemctl restart {service}
+  5. journalctl -fu {service}"""
 _ENCRYPT = """These secrets lie there unencrypted: {names}
   swap-miner service install --encrypt          # says which commands encrypt them to this machine
   swap-miner service install --encrypt --yes    # runs them, and tells the unit"""
@@ -55,8 +56,9 @@ def install(
 ) -> None:
     """Write the units and, where there are none yet, the settings; start nothing.
 
-    Settings that are there are never touched; a unit that differs is shown as a diff, and replaced. A program
-    that pipx or uv keeps in a home works too: the service gets to see that, and nothing else there.
+    Settings that are there are never touched; a unit that differs is shown as a diff, and replaced. The
+    service is passed the secrets that the settings name as credential:NAME: run it again when they change. A
+    program that pipx or uv keeps in a home works too: the service gets to see that, and nothing else there.
 
     With --encrypt, secrets of the credentials folder are encrypted by systemd-creds with a key of this
     machine, and the unit loads those. The plain files stay until you remove them.
@@ -73,7 +75,8 @@ def install(
     _tell(steps, yes, as_json)
     if not as_json:
         _say_secrets(credentials.in_plain(place) if credentials.is_possible() else [], encrypt and yes)
-        _say(_NEXT.format(settings=place.settings, service=place.service))
+        told = {"settings": place.settings, "secrets": place.secrets, "service": place.service}
+        _say(_NEXT.format(**told, again=place.command))
 
 
 def _say_secrets(plain: Sequence[Path], encrypted: bool) -> None:

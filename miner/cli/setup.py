@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _NEXT = """Wrote {file}. Next:
   1. Edit it: contract.endpoints, contract.address, contract.metadata, [bitcoin] and the miners.
-  2. Put the keys where it says, readable by their owner alone (chmod 600), or pass them by systemd.
+  2. Put the keys where it says, readable by their owner alone (chmod 600); credential:NAME is the file
+     {file.parent}/credentials/NAME.
   3. swap-miner check --config {file}
   4. Another program mined with these keys before? Stop it, then: swap-miner import-sent FILE --config {file}
   5. swap-miner run --config {file}"""
@@ -63,7 +64,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     Example: swap-miner check --config /etc/swap-miner/config.toml
     """
     settings = settings_of(config, files=True)
-    lines = asyncio.run(_all_lines(settings))
+    lines = asyncio.run(_all_lines(settings, config))
     failed = [line for line in lines if line.ok is False]
     if as_json:
         checks = [
@@ -77,11 +78,14 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(Exit.WRONG)
 
 
-async def _all_lines(settings: Settings) -> list[CheckLine]:
+async def _all_lines(settings: Settings, config: Path | None) -> list[CheckLine]:
     """Every line; one more when the preflight itself breaks off."""
-    from miner.config import CheckLine, settings_lines
+    from miner.app.service import service_line
+    from miner.config import CheckLine, find, settings_lines
 
     lines = list(settings_lines(settings))
+    if (line := service_line(find(config))) is not None:
+        lines.append(line)
     try:
         async for line in wiring().preflight(settings):
             lines.append(line)

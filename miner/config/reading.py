@@ -14,7 +14,7 @@ from miner.config.crosscheck import cross_check
 from miner.config.explain import Explainer
 from miner.config.files import check_files
 from miner.config.problems import raise_all
-from miner.config.secrets import base_folder
+from miner.config.secrets import base_folder, own_credentials
 from miner.config.settings import Settings
 from miner.errors import ConfigError
 
@@ -72,6 +72,7 @@ def read(text: str, path: Path, files: bool = False) -> Settings:
     explain = Explainer(path, text, tree, dict(os.environ))
     strange = explain.stray_names(tree)
     token = base_folder.set(path.absolute().parent)
+    theirs = own_credentials.set(credentials_of(path))
     try:
         settings = Settings(**{key: value for key, value in tree.items() if not key.startswith("_")})
     except ValidationError as exc:
@@ -79,11 +80,26 @@ def read(text: str, path: Path, files: bool = False) -> Settings:
         raise
     finally:
         base_folder.reset(token)
+        own_credentials.reset(theirs)
     raise_all(strange)
     raise_all([explain.problem(found) for found in cross_check(settings)])
     if files:
         raise_all([explain.problem(found) for found in check_files(settings)])
     return settings
+
+
+def credentials_of(path: Path) -> Path:
+    """The folder from which the service with these settings is passed its credentials.
+
+    `credentials` beside them; in that, a folder by the name of the settings where there is one, so that each
+    of several services has its own.
+    """
+    folder = path.absolute().parent / "credentials"
+    own = folder / path.stem
+    try:
+        return own if own.is_dir() else folder
+    except OSError:  # not for us to look into
+        return folder
 
 
 def _text(path: Path) -> str:

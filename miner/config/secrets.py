@@ -16,6 +16,9 @@ from miner.errors import ConfigError
 base_folder: ContextVar[Path | None] = ContextVar("base_folder", default=None)
 """The folder that relative paths start from while settings are read: the config file's."""
 
+own_credentials: ContextVar[Path | None] = ContextVar("own_credentials", default=None)
+"""While settings are read: the folder from which the service's credentials are passed."""
+
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}", re.ASCII)
 _LARGEST = 64 * 1024
@@ -36,21 +39,31 @@ class SecretFile:
     Attributes:
         kind: What holds it.
         name: Absolute path, name of the systemd credential, or name of the environment variable.
+        beside: For a credential: the folder that it is in where systemd passes none, as for a command that
+            is run by hand.
     """
 
     kind: SecretKind
     name: str
+    beside: Path | None = None
 
     def __str__(self) -> str:
         return self.name if self.kind is SecretKind.FILE else f"{self.kind}:{self.name}"
 
     @property
     def path(self) -> Path | None:
-        """The file; None for an environment variable, and for a credential that was not passed."""
+        """The file; None for an environment variable, and for a credential that is nowhere to be found."""
         if self.kind is SecretKind.FILE:
             return Path(self.name)
-        folder = os.environ.get(CREDENTIALS)
-        return Path(folder) / self.name if folder and self.kind is SecretKind.CREDENTIAL else None
+        if self.kind is SecretKind.ENVIRONMENT:
+            return None
+        folder = os.environ.get(CREDENTIALS) or self.beside
+        return Path(folder) / self.name if folder else None
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether it comes from systemd, whose access list for the service's user shows as group bits."""
+        return self.kind is SecretKind.CREDENTIAL and bool(os.environ.get(CREDENTIALS))
 
     def read(self, shared_with_group: bool = False) -> str:
         """The secret, without blanks around it; looked up anew at each call.
@@ -95,20 +108,19 @@ class SecretFile:
         if path is None:
             raise self._error(
                 f"was not passed to this process (${CREDENTIALS} is not set)",
-                f"Add LoadCredential={self.name}:/path/of/the/secret to the service; "
-                "outside of systemd name a file instead",
+                f"Add LoadCredential={self.name}:/path/of/the/secret to the service, or put it into the "
+                "folder credentials beside the settings and run: swap-miner service install --yes",
             )
         return path
 
     def _check_mode(self, found: os.stat_result, shared_with_group: bool) -> None:
         if not stat.S_ISREG(found.st_mode):
             raise self._error("is not a regular file", "Name the file that holds the secret")
-        # systemd gives credentials to the service's user by an access list, which shows as group bits.
-        lenient = shared_with_group or self.kind is SecretKind.CREDENTIAL
+        lenient = shared_with_group or self.is_passed
         if found.st_mode & (0o027 if lenient else 0o077):
             mode = f"mode {stat.S_IMODE(found.st_mode):04o}"
             raise self._error(
-                f"is open to other users ({mode})", f"chmod {'640' if lenient else '600'} {self}"
+                f"is open to other users ({mode})", f"chmod {'640' if lenient else '600'} {self.path}"
             )
 
     def _read_file(self, shared_with_group: bool) -> str:
@@ -123,7 +135,16 @@ class SecretFile:
             raise self._unreadable(exc) from exc
 
     def _unreadable(self, exc: OSError) -> ConfigError:
-        return self._error(f"cannot be read ({exc.strerror or exc})", "Correct the path, or who may read it")
+        problem = f"cannot be read ({exc.strerror or exc})"
+        if self.kind is not SecretKind.CREDENTIAL:
+            return self._error(problem, "Correct the path, or who may read it")
+        if (sealed := Path(f"{self.path}.cred")).exists():
+            passing = f"systemd-run --pty --wait -p LoadCredentialEncrypted={self.name}:{sealed} swap-miner …"
+            return self._error("is there encrypted to this machine only", f"As systemd reads it: {passing}")
+        if isinstance(exc, FileNotFoundError) and not self.is_passed:
+            return self._error(f"is not in {self.beside}", f"Put it there: install -m 600 FILE {self.path}")
+        passing = "Have the service pass it: swap-miner service install --yes, then restart it"
+        return self._error(problem, passing if self.is_passed else "Run this as root")
 
     def _error(self, problem: str, remedy: str) -> ConfigError:
         return ConfigError(str(self), problem, remedy)
@@ -148,7 +169,8 @@ def parse_secret(value: object) -> SecretFile:
     if colon and kind in (SecretKind.CREDENTIAL, SecretKind.ENVIRONMENT):
         if not _NAME.fullmatch(name) or name in (".", ".."):
             raise BadValue(f"{{value}} names no {kind}", remedy)
-        return SecretFile(SecretKind(kind), name)
+        beside = own_credentials.get() if kind == SecretKind.CREDENTIAL else None
+        return SecretFile(SecretKind(kind), name, beside)
     return SecretFile(SecretKind.FILE, str(absolute(value)))
 
 

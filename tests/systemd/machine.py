@@ -1,7 +1,8 @@
 """A real systemd as the first process of namespaces of its own, with the program installed as on a machine.
 
-Processes, mounts, host name and control groups are its own; `/etc` is an overlay; `/opt`, `/run`, `/var/lib`
-and `/var/log` are empty. The network is the machine's, so that the service reaches the local chains.
+Processes, mounts, host name and control groups are its own; `/etc` and `/usr/local/bin` are overlays; `/opt`,
+`/run`, `/var/lib` and `/var/log` are empty. The network is the machine's, so that the service reaches the
+local chains.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ awk '$3 == "cgroup" { print $2 }' /proc/self/mounts | sort -r | while read -r pl
 umount /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for place in /run /opt /var/lib /var/log; do mount -t tmpfs tmpfs "$place"; done
-mkdir -p /run/etc/upper /run/etc/work /opt/swap-miner
-mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work /etc
-mkdir -p /etc/swap-miner
-mount --bind "$FOLDER/etc" /etc/swap-miner
-mount --bind "$PROGRAM" /opt/swap-miner
+for place in /etc /usr/local/bin; do
+    over="/run/over$place"
+    mkdir -p "$over/upper" "$over/work"
+    mount -t overlay overlay -o "lowerdir=$place,upperdir=$over/upper,workdir=$over/work" "$place"
+done
+if [ -n "$PROGRAM" ]; then
+    mkdir -p /etc/swap-miner /opt/swap-miner
+    mount --bind "$FOLDER/etc" /etc/swap-miner
+    mount --bind "$PROGRAM" /opt/swap-miner
+fi
 mount --make-rshared /
 export container=unshare SYSTEMD_UNIT_PATH="/etc/systemd/system:$FOLDER/units:/run/systemd/system"
 exec "$SYSTEMD" --system --unit=multi-user.target --log-target=console --log-level=info --show-status=no
@@ -89,7 +95,13 @@ class Machine:
         folder: Its `etc` is `/etc/swap-miner` there, its `units` the units that it knows.
     """
 
-    def __init__(self, folder: Path, program: Path) -> None:
+    def __init__(self, folder: Path, program: Path | None) -> None:
+        """A machine that is not booted yet.
+
+        Args:
+            folder: Empty, of its own.
+            program: The program, installed; None: a fresh machine, where nothing is installed or set up.
+        """
         self.folder = folder
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
@@ -101,14 +113,17 @@ class Machine:
 
     def install(self, unit: str, drop_in: str = "") -> None:
         """Let it know one of the project's units, and what this machine says beside it."""
-        units = self.folder / "units"
-        shutil.copy(ROOT / "systemd" / unit, units / unit)
-        places = units / f"{unit}.d"
+        shutil.copy(ROOT / "systemd" / unit, self.folder / "units" / unit)
+        self.drop_in(unit, drop_in)
+
+    def drop_in(self, unit: str, text: str = "") -> None:
+        """Say beside a unit what this machine is."""
+        places = self.folder / "units" / f"{unit}.d"
         places.mkdir()
-        (places / "machine.conf").write_text(f"[Service]\n{reachable()}\n{drop_in}\n")
+        (places / "machine.conf").write_text(f"[Service]\n{reachable()}\n{text}\n")
 
     async def __aenter__(self) -> Self:
-        places = {"FOLDER": str(self.folder), "PROGRAM": str(self._program), "SYSTEMD": str(SYSTEMD)}
+        places = {"FOLDER": str(self.folder), "PROGRAM": str(self._program or ""), "SYSTEMD": str(SYSTEMD)}
         with (self.folder / "systemd.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, guard.__file__, str(os.getpid()),
@@ -145,19 +160,23 @@ class Machine:
         """What booting it said."""
         return (self.folder / "systemd.log").read_text(errors="replace")
 
-    async def run(self, *command: str, check: bool = True) -> str:
-        """Run a command on that machine; what it printed."""
+    async def run(self, *command: str, check: bool = True, typed: str = "") -> str:
+        """Run a command on that machine, which reads what is typed; what it printed."""
         process = await asyncio.create_subprocess_exec(
             "nsenter", "-t", str(self._pid), *ENTER, *command,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        out, _ = await process.communicate()
+        out, _ = await process.communicate(typed.encode())
         text = out.decode(errors="replace").strip()
         assert not check or process.returncode == 0, (
             f"{' '.join(command)}: {process.returncode}\n{text}\n{self.said()}"
         )
         return text
+
+    def path(self, place: str) -> Path:
+        """A file or folder there, as it is seen from here."""
+        return Path(f"/proc/{self._pid}/root{place}")
 
     async def ctl(self, *arguments: str, check: bool = True) -> str:
         """`systemctl`."""

@@ -133,18 +133,29 @@ async def installed(
         miners: Whom it serves.
     """
     settings = write_settings(stage, machine, name or "config", miners)
-    log = machine.folder / f"{name or 'service'}.log"
+    async with listening(machine, name or "service") as daemon:
+        yield Service(machine, unit.replace("@", f"@{name}") if name else unit, settings, daemon)
+
+
+@asynccontextmanager
+async def listening(machine: Machine, name: str = "service") -> AsyncIterator[Daemon]:
+    """What the service logs, over all its processes: what `on_this_machine` has it write into a file."""
+    log = machine.folder / f"{name}.log"
     log.touch()
     tail = await asyncio.create_subprocess_exec(
         sys.executable, guard.__file__, str(os.getpid()), "tail", "-n", "+1", "-F", str(log),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=2**20,
     )  # fmt: skip
     async with Daemon(tail) as daemon:
-        yield Service(machine, unit.replace("@", f"@{name}") if name else unit, settings, daemon)
+        yield daemon
+
+
+def logging_to(folder: Path, name: str = "service") -> str:
+    """Has a unit write its log into a file, where a test can read it."""
+    log = folder / f"{name}.log"
+    return f"StandardOutput=append:{log}\nStandardError=append:{log}"
 
 
 def on_this_machine(folder: Path, name: str = "service") -> str:
     """What a unit is installed with here: its log in a file, the Bitcoin node's login as a credential."""
-    log = folder / f"{name}.log"
-    lines = (f"StandardOutput=append:{log}", f"StandardError=append:{log}")
-    return "\n".join([*lines, f"LoadCredential=bitcoin-rpc:{HOME}/bitcoin-rpc"])
+    return f"{logging_to(folder, name)}\nLoadCredential=bitcoin-rpc:{HOME}/bitcoin-rpc"

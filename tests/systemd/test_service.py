@@ -180,7 +180,7 @@ async def test_what_install_writes_runs_and_uninstall_leaves_settings_and_state(
         drop_in.mkdir()
         lines = f"[Service]\n{reachable()}\n{on_this_machine(stage.folder)}\n"
         (drop_in / "machine.conf").write_text(lines)
-        await machine.ctl("daemon-reload")
+        assert "-LoadCredential=hotkey:" in await machine.run(command, "service", "install", "--yes")
         await machine.ctl("enable", "--now", "swap-miner")
         opened = await stage.open(stage.plan(0))
         await stage.completed(service.daemon, opened)

@@ -36,9 +36,9 @@ document = pytest.mark.parametrize("name", DOCUMENTS)
 
 def code_of(text: str) -> Iterator[str]:
     """Everything a document sets in backticks, blocks and spans alike."""
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        yield from block.splitlines()
-    spans = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for block in re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+        yield from (line.strip() for line in block.splitlines())
+    spans = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`([^`\n]+)`", spans)
 
 
@@ -72,7 +72,7 @@ def rows_after(text: str, header: str) -> list[list[str]]:
 def called(text: str) -> Iterator[list[str]]:
     """Words after `swap-miner` in the document's code."""
     for code in code_of(text):
-        for words in re.findall(r"(?<![\w/.-])swap-miner((?: +[\w.\[\]|\\-]+)+)", code):
+        for words in re.findall(r"(?<![\w/.=-])swap-miner((?: +[\w.\[\]|\\-]+)+)", code):
             yield words.split()
 
 

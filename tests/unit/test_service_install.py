@@ -105,7 +105,8 @@ def test_the_template_stays_while_another_instance_is_enabled(tmp_path: Path) ->
     wants = tmp_path / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir()
     (wants / "swap-miner@two.service").touch()
-    assert not [step for step in removing(place(tmp_path, "one")) if step.act is Act.REMOVE]
+    removed = [Path(step.what) for step in removing(place(tmp_path, "one")) if step.act is Act.REMOVE]
+    assert removed == [place(tmp_path, "one").passes], "the template serves the other one"
 
 
 def test_what_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings that name two credentials, of which one lies there; and one that nothing names."""
-    monkeypatch.setattr(credentials, "SETTINGS", tmp_path / "etc/swap-miner")
+    monkeypatch.setattr("miner.app.service.SETTINGS", tmp_path / "etc/swap-miner")
     monkeypatch.setattr(credentials, "UNITS", tmp_path / "etc/systemd/system")
     folder = tmp_path / "etc/swap-miner/credentials"
     folder.mkdir(parents=True)

@@ -86,12 +86,13 @@ class Keyring:
         return self._keys[account]
 
 
-def from_keyfile(path: Path, password: str | None = None) -> Key:
+def from_keyfile(path: Path, password: str | None = None, *, passed: bool = False) -> Key:
     """A key from a wallet's keyfile, as `btcli` writes it.
 
     Args:
         path: The file (`…/hotkeys/NAME`, `…/coldkey`).
         password: For an encrypted one.
+        passed: Whether systemd passes it: its access list for the service's user shows as group bits.
 
     Raises:
         ConfigError: It cannot be read, is open to others while unencrypted, or the password is wrong.
@@ -101,7 +102,7 @@ def from_keyfile(path: Path, password: str | None = None) -> Key:
     if encrypted and password is None:
         raise ConfigError(str(path), "the keyfile is encrypted", "give its password as a credential")
     if not encrypted:
-        _check_private(path)
+        _check_private(path, 0o027 if passed else 0o077)
     try:
         plain = bytes(bittensor_core.decrypt_keyfile_data(data, password)) if encrypted else data
         return Key(bittensor_core.deserialize_keypair_from_keyfile_data(plain))
@@ -163,10 +164,10 @@ def _read(path: Path) -> bytes:
         ) from exc
 
 
-def _check_private(path: Path) -> None:
+def _check_private(path: Path, forbidden: int) -> None:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as exc:
         raise ConfigError(str(path), f"it cannot be read: {exc.strerror}", "check the path") from exc
-    if mode & 0o077:
+    if mode & forbidden:
         raise ConfigError(str(path), f"others may read this secret (mode {mode:o})", f"chmod 600 {path}")
