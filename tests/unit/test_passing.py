@@ -70,7 +70,7 @@ def test_check_tells_what_the_service_is_not_passed(tmp_path: Path, monkeypatch:
     def line(*names: str) -> tuple[bool | None, str] | None:
         unit = tmp_path / "etc/systemd/system/swap-miner.service"
         found = service_line(names, unit, unit.name, "swap-miner service install --yes")
-        return found and (found.ok, found.detail)
+        return None if found is None else (found.ok, found.detail)
 
     assert line("hotkey") == (None, "not installed here")
     carry_out(installing(place(tmp_path)))
