@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def internet_sockets() -> dict[str, str]:
-    """The open IPv4 and IPv6 sockets of this process: kernel name → a description."""
+    """The open IPv4 and IPv6 sockets of this process: kernel name → address."""
     found: dict[str, str] = {}
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed meanwhile, as the listing's own descriptor is
@@ -50,7 +50,7 @@ def internet_sockets() -> dict[str, str]:
                 continue
             with socket.socket(fileno=os.dup(int(entry.name))) as sock:
                 if sock.family in {socket.AF_INET, socket.AF_INET6}:
-                    found[name] = f"fd {entry.name} {sock.getsockname()}"
+                    found[name] = str(sock.getsockname())
     return found
 
 
@@ -62,13 +62,17 @@ def fail_on(kind: str, leaked: list[str]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_leaked_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test closes what it opens. Fixtures of a wider scope are set up before this looks."""
+    """A test closes what it opens. Fixtures of a wider scope are set up before this looks.
+
+    A listener of such a fixture may be closed and opened again, at the same address.
+    """
     if request.node.get_closest_marker("keeps_sockets") is not None:
         yield
         return
     before = internet_sockets()
     yield
-    fail_on("sockets", [text for name, text in internet_sockets().items() if name not in before])
+    left = [at for name, at in internet_sockets().items() if name not in before and at not in before.values()]
+    fail_on("sockets", left)
 
 
 @pytest.fixture(autouse=True)
