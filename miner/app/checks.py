@@ -17,6 +17,7 @@ from miner.config import CheckLine, Settings, without_credentials
 from miner.contract import Contract, Metadata, load
 from miner.errors import ConfigError, MinerError
 from miner.ports import Rail
+from miner.store.schema import HEAD
 from miner.verify import MinerAccounts
 
 
@@ -66,6 +67,11 @@ async def _store(settings: Settings) -> AsyncIterator[CheckLine]:
         if not about.exists:
             yield CheckLine("store", None, f"{place} will be made at the first start")
             return
+        if about.older is not None:
+            yield CheckLine(
+                "store", None, _older(place, about.older), "Back it up before you start this version"
+            )
+            return
         await store.open()
         cursor = await store.cursor()
         yield CheckLine("store", True, f"{place}, at block {cursor.height if cursor else '–'}")
@@ -73,6 +79,10 @@ async def _store(settings: Settings) -> AsyncIterator[CheckLine]:
         yield _failed("store", error)
     finally:
         await store.close()
+
+
+def _older(place: str, schema: str) -> str:
+    return f"{place} has schema {schema}; the first start of this version brings it to {HEAD}, and not back"
 
 
 async def _chain(

@@ -12,6 +12,7 @@ from miner.config import SecretFile, Settings
 from miner.errors import ConfigError
 from miner.store import SqlStore, copying, doubts
 from miner.store.moving import MOVED_TO
+from miner.store.schema import HEAD
 
 Progress = Callable[[str, int, int], None]
 
@@ -29,6 +30,10 @@ async def info(settings: Settings) -> dict[str, Any]:
         about = await store.survey()
         found |= {"exists": about.exists, "server": about.server}
         if about.exists:
+            found["schema"] = about.older or HEAD
+        if about.older is not None:
+            found |= {"moved_to": None, "doubt": None, "tables": {}}
+        elif about.exists:
             await store.database.open()
             found |= await store.database.read(_told)
             found["tables"] = _plain(await store.database.read(copying.contents))

@@ -35,6 +35,12 @@ def info(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if not found["exists"]:
         render.say("there is no store yet: the first start makes it")
         return
+    render.say(f"schema    {found['schema']}")
+    if not found["tables"]:
+        render.say(
+            "an older version wrote it: the first start of this one brings it up to date, and not back"
+        )
+        return
     if found["moved_to"]:
         render.say(f"moved to  {found['moved_to']}: this one is kept for inspection only")
     if found["doubt"] is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from miner.errors import MinerError, StoreUnavailable
 from miner.store import opening
-from miner.store.dialect import WRITES, driver, sqlite_engine, translated
+from miner.store.dialect import WRITES, driver, reading_only, sqlite_engine, translated
 from miner.store.folder import identity
 from miner.store.worker import Survey, Worker
 
@@ -45,7 +47,17 @@ class Database(Worker):
 
     async def survey(self) -> Survey:
         """See `Worker.survey`."""
-        return Survey(self.path is not None and self.path.exists())
+        return await self._submit(self._survey)
+
+    def _survey(self) -> Survey:
+        """What cannot be read is told by opening it, whose errors say more."""
+        if self.path is None or not self.path.exists():
+            return Survey(False)
+        try:
+            with reading_only(self.path) as conn:
+                return Survey(True, older=opening.older(conn))
+        except (DBAPIError, sqlite3.Error):
+            return Survey(True)
 
     def _data_version(self) -> int:
         with translated(self.where):

@@ -130,6 +130,15 @@ def damaged(where: object, why: str) -> StoreDamaged:
 
 
 @contextmanager
+def reading_only(path: Path) -> Iterator[Connection]:
+    """A connection to a file that cannot change it."""
+    where = f"file:{quote(str(path))}?mode=ro"
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(where, uri=True), poolclass=NullPool)
+    with engine.connect() as conn:
+        yield conn
+
+
+@contextmanager
 def translated(where: object) -> Iterator[None]:
     """Turn the library's errors into ours, once.
 

@@ -143,6 +143,12 @@ def has_store(conn: Connection) -> bool:
     return inspect(conn).has_table("alembic_version", schema=conn.dialect.default_schema_name)
 
 
+def older(conn: Connection) -> str | None:
+    """The schema's version, where an older program left it."""
+    found = str(conn.execute(VERSION).scalar_one_or_none()) if has_store(conn) else HEAD
+    return found if found in REVISIONS and found != HEAD else None
+
+
 def _version(conn: Connection, path: Path | str) -> str:
     own = not conn.in_transaction()
     if not inspect(conn).has_table("alembic_version", schema=conn.dialect.default_schema_name):

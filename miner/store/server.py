@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from miner.errors import ConfigError, MinerError, StoreUnavailable
 from miner.store import doubts, postgresql
 from miner.store.dialect import SIGNED
-from miner.store.opening import ensure_schema, has_store
+from miner.store.opening import ensure_schema, has_store, older
 from miner.store.postgresql import LOCKS, Place
 from miner.store.standing import Standing, begin_reading, begin_writing, check, standing
 from miner.store.witness import Witness
@@ -113,7 +113,8 @@ class Server(Worker):
         with self._translated(), self._engine.connect() as conn, conn.begin():
             begin_reading(conn)
             settings = check(conn, self.where)
-            return Survey(has_store(conn), f"PostgreSQL {settings}, server {standing(conn)}")
+            told = f"PostgreSQL {settings}, server {standing(conn)}"
+            return Survey(has_store(conn), told, older(conn))
 
     def _timed(self, job: Callable[[], T]) -> T:
         self._began = time.monotonic()

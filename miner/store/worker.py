@@ -24,10 +24,13 @@ class Survey:
     Attributes:
         exists: Whether there is a store.
         server: What serves it, in words; None for a file.
+        older: The schema that an older program left, which opening brings up to date; None where it is the
+            newest, or could not be told.
     """
 
     exists: bool
     server: str | None = None
+    older: str | None = None
 
 
 class Worker(ABC):

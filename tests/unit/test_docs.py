@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer.main
 
+from miner.amounts import Chain
 from miner.cli.exits import Exit
 from miner.cli.main import app
 from miner.config import example
+from miner.config.notify import NotifySettings
 from miner.model import LaneState
 from miner.store.schema import metadata
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "RUNBOOK.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+DOCUMENTS = (
+    "README.md", "RUNBOOK.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md",
+    "docs/upgrading.md", "docs/comparison.md", "docs/api.md",
+)  # fmt: skip
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
@@ -126,7 +132,51 @@ def test_every_path_that_is_named_exists(name: str) -> None:
 @document
 def test_every_link_leads_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", TEXTS[name]):
-        assert target.startswith("https://") or (ROOT / target).exists(), f"{name}: {target}"
+        found = target.startswith("https://") or (ROOT / name).parent.joinpath(target).exists()
+        assert found, f"{name}: {target}"
+
+
+@document
+def test_every_source_that_is_named_is_told_and_every_one_told_is_named(name: str) -> None:
+    """Links by reference: `[text][source]`, and a line `[source]: https://…`."""
+    named = set(re.findall(r"\]\[([\w-]+)\]", TEXTS[name]))
+    told = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", TEXTS[name], re.MULTILINE))
+    assert named == set(told)
+    assert all(where.startswith("https://") for where in told.values())
+
+
+@document
+def test_every_link_within_leads_to_a_heading(name: str) -> None:
+    headings = re.findall(r"^#+ (.+)$", TEXTS[name], re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    assert set(re.findall(r"\]\(#([\w-]+)\)", TEXTS[name])) <= anchors
+
+
+def test_a_comparison_is_of_a_commit_that_stays() -> None:
+    text = TEXTS["docs/comparison.md"]
+    for where in re.findall(r"^\[[\w-]+\]: (\S+)$", text, re.MULTILINE):
+        assert re.search(r"/[0-9a-f]{40}(/|$)", where), where
+
+
+def test_what_the_comparison_says_ours_lacks_it_lacks() -> None:
+    text = TEXTS["docs/comparison.md"]
+    assert ("quote set" in commands()) != ("does not commit it" in text)
+    assert {"tao", "btc"} == {chain.value for chain in Chain}, "it says that there are no other coins"
+    assert not {"smtp", "email", "mail"} & set(get_args(NotifySettings.model_fields["kind"].annotation))
+
+
+def test_the_api_reference_is_current() -> None:
+    script = ROOT / "scripts" / "api-reference"
+    told = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert told.returncode == 0, told.stderr
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    assert set(re.findall(r"\]\(([\w/.-]+\.md)\)", README)) >= {*DOCUMENTS, "docs/field-lessons.md"} - {
+        "README.md"
+    }
 
 
 def test_every_test_that_is_named_exists() -> None:
