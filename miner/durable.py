@@ -32,6 +32,19 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
+def as_its_folder(path: Path) -> None:
+    """A file that root makes in a folder of somebody else's is theirs.
+
+    The service has a user of its own, who has to work with what an operator's command made by hand.
+
+    Raises:
+        OSError: It cannot be given to them.
+    """
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def supersede(draft: Path, path: Path) -> None:
     """Give a whole file its name in place of what has it; after a power cut it is the one or the other.
 

@@ -19,7 +19,7 @@ from miner.app import sealed
 from miner.app.tell import SystemClock
 from miner.app.wiring import connect
 from miner.config import Settings
-from miner.durable import publish, sync_file, sync_folder
+from miner.durable import as_its_folder, publish, sync_file, sync_folder
 from miner.errors import ConfigError, StoreUnavailable
 from miner.model import AccountRow, Head, Json
 from miner.notify.log import configure
@@ -183,6 +183,7 @@ def _put(settings: Settings, work: Path) -> None:
             if (work / name).exists() and not (name == sealed.RECOVERY and place.exists()):
                 sync_file(work / name)
                 publish(work / name, place)
+                as_its_folder(place)
         sync_folder(state)
     except OSError as exc:
         with suppress(OSError):

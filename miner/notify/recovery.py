@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from miner.durable import sync_folder
+from miner.durable import as_its_folder, sync_folder
 from miner.errors import InvariantBroken, StoreUnavailable
 from miner.model import PendingRecovery
 
@@ -180,8 +180,11 @@ def _identity(entry: Mapping[str, Any]) -> tuple[str, ...]:
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
     """The file, made if it is missing (0600), under an exclusive lock."""
+    is_new = not path.exists()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
+        if is_new:
+            as_its_folder(path)
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
     finally:

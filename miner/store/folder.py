@@ -86,6 +86,8 @@ def _make(folder: Path) -> None:
     """Make the folder and those above it, each safe before anything is put in it."""
     if folder.is_dir():
         return
+    if folder.is_symlink():  # as systemd leaves it to a service with a user of its own
+        folder = Path(os.path.realpath(folder))
     _make(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)

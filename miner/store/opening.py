@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, column, insert, inspect, select
 from sqlalchemy import table as sql_table
 
-from miner.durable import publish
+from miner.durable import as_its_folder, publish
 from miner.errors import ConfigError, SchemaTooOld, StoreDamaged, StoreUnavailable
 from miner.store import dialect, folder
 from miner.store.schema import HEAD, REVISIONS, metadata
@@ -181,6 +181,7 @@ def _create(path: Path) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        as_its_folder(draft)
         _build(draft)
         with suppress(FileExistsError):
             publish(draft, path)

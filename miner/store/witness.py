@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from miner.durable import supersede
+from miner.durable import as_its_folder, supersede
 from miner.errors import StoreUnavailable
 
 
@@ -46,6 +46,7 @@ class Witness:
         draft = self._file.with_suffix(".new")
         try:
             draft.write_text(txid, encoding="ascii")
+            as_its_folder(draft)
             supersede(draft, self._file)
         except OSError as exc:
             raise StoreUnavailable(f"{self._file}: {exc}") from exc

@@ -127,6 +127,12 @@ class Stage:
         Raises:
             AssertionError: It ended with another exit code.
         """
+        ended, text = await self.said(*args)
+        assert ended == code, f"exit code {ended}:\n{text}"
+        return text
+
+    async def said(self, *args: str) -> tuple[int, str]:
+        """A command of `swap-miner` to its end: exit code, and what it printed."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -140,6 +146,5 @@ class Stage:
             stderr=asyncio.subprocess.STDOUT,
         )
         out, _ = await process.communicate()
-        text = out.decode()
-        assert process.returncode == code, f"exit code {process.returncode}:\n{text}"
-        return text
+        assert process.returncode is not None
+        return process.returncode, out.decode()

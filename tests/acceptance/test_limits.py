@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import psutil
@@ -21,20 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Record = Callable[[str, object], None]
 ON = "Chopsticks, bitcoind, the real process"
-STATE_MB = 64
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """The state folder on a file system of its own, which holds little."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={STATE_MB}m,mode=700", "tmpfs", state], check=True)
-    yield state
-    subprocess.run(["umount", "--lazy", state], check=True)
 
 
 @contextlib.asynccontextmanager

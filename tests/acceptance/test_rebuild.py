@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.harness import Stage
@@ -20,22 +19,9 @@ from tests.devnet.terms import ChainName, after_fee
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
-AHEAD_S = 3600
-"""The devnet's chain runs ahead of the wall clock; the Bitcoin node's clock is put ahead of it."""
 ERA = 64
 BOTH = (ChainName.BTC, ChainName.TAO)
 Record = Callable[[str, object], None]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def clocked(stage: Stage) -> AsyncIterator[Stage]:
-    """The stage, with its two chains' clocks in the order that they have in life."""
-    chain = stage.devnet.chain
-    at = (await stage.devnet.contract.substrate.query("Timestamp", "Now")) // 1000
-    await stage.devnet.bitcoin.rpc("setmocktime", at + AHEAD_S)
-    yield stage
-    await stage.devnet.bitcoin.rpc("setmocktime", 0)
-    await chain.clear_faults()
 
 
 async def pair(stage: Stage, first: int) -> list[Opened]:
