@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +42,7 @@ class Operator:
         blanks: What stands for SWAP, ID, ACCOUNT and AMOUNT: taken from what was printed.
         codes: Exit codes by command, where they are not 0; each as often as the command comes.
         hands: What stands for the rest of the machine: an editor, another wallet, a journal.
-        said: What each command printed, the last time.
+        said: What each command printed, each time.
     """
 
     def __init__(self, stage: Stage, config: Path, port: int) -> None:
@@ -52,7 +54,7 @@ class Operator:
             "systemctl start swap-miner": self._start,
             "systemctl restart swap-miner": self._restart,
         }
-        self.said: dict[str, str] = {}
+        self.said: dict[str, list[str]] = defaultdict(list)
         self._config = config
         self._port = port
         self._daemon: Daemon | None = None
@@ -140,8 +142,8 @@ class Operator:
                 await asyncio.wait({work}, timeout=BLOCK_S)
                 if not work.done():
                     await self.stage.step()
-            self.said[line] = await work
-            self._read(line, self.said[line])
+            self.said[line].append(await work)
+            self._read(line, self.said[line][-1])
 
     async def _type(self, line: str, filled: str) -> str:
         for hand, do in self.hands.items():
@@ -158,18 +160,26 @@ class Operator:
         return said
 
     def _read(self, line: str, said: str) -> None:
-        """What the next commands need of what this one printed."""
+        """What the next commands need of what this one printed: of the first row of its table."""
         if line.startswith(("swap-miner swaps", "swap-miner recovery list")):
-            numbers = re.search(r"^ *(\d+) +(\d+)?", said, re.MULTILINE)
-            if numbers is not None and line.startswith("swap-miner swaps"):
-                self.blanks["SWAP"] = numbers[1]
-            elif numbers is not None:
-                self.blanks["ID"] = numbers[1]
-                assert numbers[2] is not None, said
-                self.blanks["SWAP"] = numbers[2]
-        elif line == "swap-miner wallet" and (
-            short := re.search(
-                r"^.*?(\S{30,}).* (\S+) (?:TAO|BTC) missing for what is open", said, re.MULTILINE
-            )
-        ):
-            self.blanks["ACCOUNT"], self.blanks["AMOUNT"] = short[1], short[2]
+            for name, cell in next(iter(rows(said)), {}).items():
+                if name in ("id", "swap"):
+                    self.blanks[name.upper()] = cell
+        elif line == "swap-miner wallet":
+            for row in rows(said):
+                if short := re.search(r"(\S+) (?:TAO|BTC) missing for what is open", row[""]):
+                    self.blanks |= {"ACCOUNT": row["account"], "AMOUNT": short[1]}
+
+
+def rows(said: str) -> list[dict[str, str]]:
+    """Rows of a table as commands print it, by its headings; the whole line is under the empty one."""
+    head, rule, *lines = [*said.splitlines(), "", ""][:-1]
+    if not rule.startswith("──"):
+        return []
+    starts = [match.start() for match in re.finditer(r"\S+(?: \S+)*", head)]
+    names = [head[start:].split("  ")[0].strip() for start in starts]
+    found = []
+    for line in itertools.takewhile(lambda line: "  " in line, lines):
+        cells = [line[a:b].strip() for a, b in itertools.pairwise([*starts, len(line) + len(head)])]
+        found.append(dict(zip(names, cells, strict=True)) | {"": line})
+    return found

@@ -49,3 +49,27 @@ def test_every_link_within_it_leads_to_a_heading() -> None:
     headings = re.findall(r"^#+ (.+)$", RUNBOOK, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
     assert set(re.findall(r"\]\(#([\w-]+)\)", RUNBOOK)) <= anchors
+
+
+PLANTED = (
+    "A payout is stuck",
+    "An account has too little",
+    "A node is down",
+    "A paid swap timed out",
+    "The state folder is lost",
+    "The disk is full",
+)
+"""Incidents that `tests/acceptance/test_runbook.py` plants, and resolves by their entries."""
+
+
+@pytest.mark.parametrize("title", PLANTED)
+def test_an_incident_is_found_from_what_shows_it_and_has_its_commands(title: str) -> None:
+    anchor = title.lower().replace(" ", "-")
+    told = [*entries("Alerts").items(), *entries("Recovery reasons").items()]
+    leads_here = [name for name, text in told if f"](#{anchor})" in text]
+    assert leads_here, "nothing leads to it"
+    entry = entries("Incidents")[title]
+    assert set(leads_here) <= set(re.findall(r"\[(\w+)\]\(#\w+\)", entry)), "it does not lead back"
+    assert re.search(r"^ *```\n", entry, re.MULTILINE)
+    acceptance = (Path(__file__).parents[1] / "acceptance" / "test_runbook.py").read_text(encoding="utf-8")
+    assert f'follow("{title}")' in acceptance
