@@ -113,6 +113,18 @@ class TestTheServer:
         )
         assert "9999" in await fails(house.url, SchemaTooOld)
 
+    async def test_a_store_of_an_older_program_is_told_without_being_opened(
+        self, house: House, store: SqlStore
+    ) -> None:
+        assert (await store.survey()).older is None
+        table = f"store_{house.clock.number}.alembic_version"  # type: ignore[attr-defined]
+        admin(the_server()).execute(f"UPDATE {table} SET version_num = '0008'".encode())
+        beside = SqlStore(house.url)
+        try:
+            assert (await beside.survey()).older == "0008"
+        finally:
+            await beside.close()
+
     async def test_one_that_is_not_there_is_unavailable(self) -> None:
         told = await fails("postgresql://nobody@127.0.0.1:1/none", StoreUnavailable, busy_timeout_s=2)
         assert "postgresql://nobody@127.0.0.1:1/none" in told
