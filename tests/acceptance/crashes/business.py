@@ -28,8 +28,8 @@ is seen that it came to nothing."""
 
 FAILS_FIRST = 2
 """Messages of each life that its receiver refuses at first."""
-LOW, ENOUGH = "10050 TAO", 100 * TAO
-"""More than a miner has at first, and what it then gets."""
+LOW, ENOUGH = "10050 TAO", 2_000 * TAO
+"""More than a miner has at first; what it then gets makes it a tenth more than that, which is told."""
 TARGET = """[[notify]]
 name = "people"
 kind = "webhook"
@@ -57,17 +57,17 @@ async def deposited(troupe: Troupe) -> None:
         left = frozenset(index for index in now if now[index] == before[index])
         await troupe.each(partial(_deposit, whose=left))
         await troupe.block(3)
-    await troupe.judged()
-    await troupe.rest()
     await _has_changed_by(troupe, before, TAO)
+    await troupe.judged()  # which takes the contract's fee out of the collateral
+    await troupe.rest()
 
 
 async def never_posted(troupe: Troupe) -> None:
     """No node takes the deposit until its bytes are dead: nothing is posted, and its nonce is used up."""
     await troupe.begin([LONG_LEASE])
-    before = await _collateral(troupe)
     await troupe.open()
     await troupe.judged()
+    before = await _collateral(troupe)
     chain = troupe.devnet.chain
     refusal = Fault(
         "author_submitExtrinsic", FaultKind.REFUSE, match=POST_COLLATERAL, code=1016, message="Full"
@@ -105,7 +105,7 @@ async def _has_changed_by(troupe: Troupe, before: dict[int, int], amount: int) -
 
     async def holds(life: Life) -> None:
         changed = [now[index] - before[index] for index in life.miners]
-        assert changed == [amount] * len(changed), f"collateral changed by {changed}, not {amount} each"
+        assert changed == [amount] * len(changed), f"collateral changed by {changed}: {life.said}"
 
     await troupe.each(holds)
 

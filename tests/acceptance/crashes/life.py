@@ -37,6 +37,7 @@ class Life:
         swaps: What it is to serve.
         failure: What went wrong in it; the other lives go on.
         on_first_death: Awaited once the process has died for the first time, before it is started again.
+        said: What its last command printed.
         running: Whether it has been started, and neither stopped nor killed from outside since.
     """
 
@@ -66,6 +67,7 @@ class Life:
         self.died: list[str] = []
         self.swaps: list[Opened] = []
         self.failure = ""
+        self.said = ""
         self.running = False
         self._ahead = list(deaths)
         self._daemon: Daemon | None = None
@@ -118,7 +120,7 @@ class Life:
 
     async def ready(self) -> None:
         """Wait until it says that it is ready, through any deaths before."""
-        await self._until(lambda line: line.get("event") == "ready")
+        await self._until(lambda line: line.get("event") in ("ready", "ready_again"))
 
     async def followed(self, height: int) -> None:
         """Wait until it has worked on a finalised head at least this high, through any deaths before."""
@@ -179,7 +181,7 @@ class Life:
         """
         while True:
             process = await self._run(*args, command=True)
-            out = await self._output_of(process)
+            self.said = out = await self._output_of(process)
             if process.returncode == KILLED and self._in_commands and self._ahead:
                 self.died.append(self._ahead.pop(0))
                 await asyncio.sleep(LEASE_TTL_S)  # what the dead one held, if anything
