@@ -78,7 +78,8 @@ def restore(
     newer backup first. With --reconcile it is put back all the same. In any case every account is audited
     before it pays, and TAO payouts wait until what was signed since the backup has landed or died.
 
-    Examples: swap-miner restore b.age --identity key    swap-miner restore b.age --identity key --reconcile
+    Examples: swap-miner restore new.age --identity key.txt
+    swap-miner restore new.age --identity key.txt --reconcile
     """
     settings = settings_of(config)
     made = wiring().restore(settings, file.absolute(), identity, actor(), reconcile=reconcile)

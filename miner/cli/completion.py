@@ -43,7 +43,8 @@ def completion(
     It completes commands, options and states, the names of miners and targets, and, while a daemon runs that
     answers you, the ids of swaps.
 
-    Examples: swap-miner completion --install    swap-miner completion zsh > /tmp/_swap-miner
+    Examples: swap-miner completion --install
+    swap-miner completion bash > /etc/bash_completion.d/swap-miner
     """
     shell = shell or _own_shell()
     script = script_of(shell)

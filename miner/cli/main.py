@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -100,16 +102,25 @@ def version(as_json: JsonOption = False) -> None:
         say(f"{PROGRAM} {found}")
 
 
-def _tell_exit_codes(group: typer.Typer) -> None:
-    """Each command's help ends with what its exit codes mean."""
+def _complete_help(group: typer.Typer) -> None:
+    """Each command's help has its examples a line each, and ends with what its exit codes mean."""
     for command in group.registered_commands:
+        command.help = _a_line_each(inspect.getdoc(command.callback) or "")
         command.epilog = EXIT_CODES
     for below in group.registered_groups:
         if below.typer_instance is not None:
-            _tell_exit_codes(below.typer_instance)
+            _complete_help(below.typer_instance)
 
 
-_tell_exit_codes(app)
+def _a_line_each(text: str) -> str:
+    """A docstring as Markdown. Its examples stand last, a line each or with four spaces between two."""
+    before, found, shown = text.rpartition("\nExample")
+    _, _, lines = shown.partition(": ")
+    examples = "\n".join(f"- `{each}`" for each in re.split(r" {4,}|\n", lines.strip()))
+    return f"{before}\nExamples:\n\n{examples}\n" if found else text
+
+
+_complete_help(app)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

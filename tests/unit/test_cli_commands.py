@@ -37,9 +37,8 @@ each = pytest.mark.parametrize("name", COMMANDS)
 
 
 def examples(command: Any) -> list[str]:
-    """What a command's help shows after `Example:`, or after `Examples:`, four spaces between two."""
-    found = re.search(r"^Examples?: (.+)$", command.help or "", re.MULTILINE)
-    return re.split(r" {4,}", found[1]) if found else []
+    """What a command's help shows after `Examples:`, a line each."""
+    return re.findall(r"^- `(.+)`$", (command.help or "").partition("\nExamples:\n")[2], re.MULTILINE)
 
 
 def words_of(example: str) -> list[str]:
