@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -76,17 +76,45 @@ class Deliverer:
         self._chance = chance
         self._effort = effort or Effort()
         self._rests_until: dict[str, float] = {}
+        self._adopted = asyncio.Event()
+        self._at_work: dict[str, asyncio.Task[None]] = {}
+
+    def adopt(self, messengers: Mapping[str, Messenger], routes: Sequence[Route], hold_s: float) -> None:
+        """Deliver to these targets from now on; what is being sent ends by what it began with.
+
+        A target that came is begun with at once, one that went is left alone, and one that is reached another
+        way is tried that way at its next message. What waits for one that went dies in the next sweep.
+        """
+        kept = {name for name, way in messengers.items() if self._messengers.get(name) is way}
+        self._rests_until = {name: until for name, until in self._rests_until.items() if name in kept}
+        self._messengers = messengers
+        self._routes = tuple(routes)
+        self._effort = replace(self._effort, hold_s=hold_s)
+        self._adopted.set()
 
     async def run(self) -> None:
         """Choose targets and deliver, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._again(self.route), name="route-notices")
-            for name in self._messengers:
-                group.create_task(self._again(partial(self.deliver, name)), name=f"deliver-to-{name}")
+            group.create_task(self._again(self.route, lambda: True), name="route-notices")
+            while True:
+                self._adopted.clear()
+                self._begin(group)
+                await self._adopted.wait()
 
-    async def _again(self, work: Callable[[], Awaitable[int]]) -> None:
+    def _begin(self, group: asyncio.TaskGroup) -> None:
+        """Give each target that has none a task of its own; that of a target that goes ends by itself."""
+        for name in self._messengers:
+            task = self._at_work.get(name)
+            if task is None or task.done():
+                work = self._again(partial(self.deliver, name), partial(self._is_named, name))
+                self._at_work[name] = group.create_task(work, name=f"deliver-to-{name}")
+
+    def _is_named(self, name: str) -> bool:
+        return name in self._messengers
+
+    async def _again(self, work: Callable[[], Awaitable[int]], wanted: Callable[[], bool]) -> None:
         """The last resort of this task: what goes wrong here must not end the daemon."""
-        while True:
+        while wanted():
             try:
                 await work()
             except StoreError as error:
@@ -108,24 +136,18 @@ class Deliverer:
             StoreError: What was sent is not known to be recorded: it is sent again, under its id.
         """
         arrived = 0
-        while self._clock.monotonic() >= self._rests_until.get(name, 0.0):
+        while self._is_named(name) and self._clock.monotonic() >= self._rests_until.get(name, 0.0):
             due = await self._outbox.take(name, round(self._effort.hold_s * 1000), 1)
             if not due:
                 break
-            why = await self._send(name, due[0])
+            if (messenger := self._messengers.get(name)) is None:
+                break  # it went as this was taken; a sweep gives it up
+            why = await _send(messenger, due[0])
             if why is None:
                 arrived += await self._outbox.delivered(due[0])
             else:
                 await self._put_off(due[0], why)
         return arrived
-
-    async def _send(self, name: str, delivery: Delivery) -> EffectError | None:
-        """None where it arrived; else why not."""
-        try:
-            await self._messengers[name].send(delivery)
-        except EffectError as error:
-            return error
-        return None
 
     async def _put_off(self, delivery: Delivery, why: EffectError) -> None:
         effort = self._effort
@@ -146,6 +168,15 @@ class Deliverer:
             cause=str(why),
             **({"remedy": "`swap-miner notify dead`"} if give_up else {"pause_s": round(pause_s, 1)}),
         )
+
+
+async def _send(messenger: Messenger, delivery: Delivery) -> EffectError | None:
+    """None where it arrived; else why not."""
+    try:
+        await messenger.send(delivery)
+    except EffectError as error:
+        return error
+    return None
 
 
 async def tidy(outbox: Outbox, routes: Sequence[Route]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -12,11 +12,11 @@ import structlog
 from miner.app.ops import Window, ops_served
 from miner.app.reloading import Reloading, Reread
 from miner.app.tell import SystemClock, SystemdTell
-from miner.app.telling import telling
+from miner.app.telling import Telling
 from miner.app.wiring import Outside, connect, make_store, supervisor
 from miner.config import Settings
 from miner.errors import LeaseLost, ReadFailed, StoreUnavailable
-from miner.model import Saga
+from miner.model import Route, Saga
 from miner.notify.log import configure
 from miner.ops.board import Board
 from miner.ports import Store
@@ -57,10 +57,12 @@ async def run(settings: Settings, reread: Reread) -> int:
         folder.prepare(settings.store.path)  # the recovery log stays there
     await store.open()
     try:
-        reloading = Reloading(settings, reread, tell, reload_asked)
-        async with ops_served(settings, board, store) as hands, telling(settings, store) as vigil:
-            tell.heard_by(vigil.heard)
-            return await _work(settings, reloading, store, tell, Window(board, hands), stop)
+        telling = Telling(settings, store)
+        async with ops_served(settings, board, store) as hands, telling.at_work():
+            tell.heard_by(telling.vigil.heard)
+            reloading = Reloading(settings, reread, tell, reload_asked, (telling.adopt, hands.adopt))
+            window = Window(board, hands)
+            return await _work(settings, reloading, store, tell, window, telling.routes, stop)
     finally:
         tell.stopping()
         await store.close()
@@ -73,6 +75,7 @@ async def _work(
     store: Store,
     tell: SystemdTell,
     window: Window,
+    routes: Callable[[], Sequence[Route]],
     stop: asyncio.Event,
 ) -> int:
     outside = await _connect(settings, tell, stop)
@@ -80,7 +83,7 @@ async def _work(
         return OK
     try:
         window.opens_on(outside)
-        services = await supervisor(settings, store, outside, tell)
+        services = await supervisor(settings, store, outside, tell, routes)
         if not await _take_over(settings, store, stop):
             return HELD_BY_ANOTHER
         if stop.is_set():

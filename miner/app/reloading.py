@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -29,13 +29,22 @@ class Reloading:
         reread: Reads them anew.
         tell: Told that a reload began and ended.
         asked: Set by SIGHUP.
+        adopters: Told what holds from now on, beside the services.
     """
 
-    def __init__(self, settings: Settings, reread: Reread, tell: SystemdTell, asked: asyncio.Event) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reread: Reread,
+        tell: SystemdTell,
+        asked: asyncio.Event,
+        adopters: Sequence[Callable[[Settings], None]] = (),
+    ) -> None:
         self._settings = settings
         self._reread = reread
         self._tell = tell
         self._asked = asked
+        self._adopters = adopters
 
     @asynccontextmanager
     async def of(self, services: Supervisor) -> AsyncIterator[None]:
@@ -71,6 +80,8 @@ class Reloading:
             return
         self._settings = found.settings
         services.adopt(to_policy(found.settings), pace_of(found.settings))
+        for adopt in self._adopters:
+            adopt(found.settings)
         logged = found.settings.log
         configure(logged.level, logged.format, repeat_s=logged.repeat_s)
         tell = log.warning if found.restart else log.info

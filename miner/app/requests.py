@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from miner.app.tell import SystemClock
+from miner.app.telling import routes
 from miner.app.wiring import Outside, connect, make_desk, supervisor
 from miner.config import Settings
 from miner.errors import LeaseLost, MinerError
@@ -126,7 +127,7 @@ async def _served_here(settings: Settings, store: Store, say: Say) -> bool:
         return False
     outside = await _connected(settings)
     try:
-        services = await supervisor(settings, store, outside, Quiet())
+        services = await supervisor(settings, store, outside, Quiet(), lambda: routes(settings))
         await services.serve_alone(await outside.node.heads())
     finally:
         await outside.close()

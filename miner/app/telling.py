@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from miner.alert import Deliverer, Effort, Vigil
 from miner.app import crash
@@ -52,29 +52,65 @@ def make_messenger(settings: Settings, target: NotifySettings) -> Messenger:
     return crash.asked_for(settings).around(made, "messenger")
 
 
-@asynccontextmanager
-async def telling(settings: Settings, store: Store) -> AsyncIterator[Vigil]:
-    """Deliver, and watch over readiness, while the body runs."""
-    clock, outbox = SystemClock(), make_outbox(settings, store)
-    vigil = Vigil(outbox, clock, PATIENCE_S)
-    slowest = max((target.timeout_s for target in settings.notify), default=0.0)
-    deliverer = Deliverer(
-        outbox,
-        {target.name: make_messenger(settings, target) for target in settings.notify},
-        routes(settings),
-        clock,
-        random.random,
-        Effort(hold_s=slowest + 30),
-    )
-    tasks = [asyncio.create_task(vigil.run(), name="vigil")]
-    if settings.notify:
-        tasks.append(asyncio.create_task(deliverer.run(), name="deliver"))
-    try:
-        yield vigil
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+class Telling:
+    """Delivers to the targets of the settings, as they are now, while it is open.
+
+    Attributes:
+        vigil: Watches over readiness.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._ways = _ways(settings)
+        clock, outbox = SystemClock(), make_outbox(settings, store)
+        self.vigil = Vigil(outbox, clock, PATIENCE_S)
+        effort = Effort(hold_s=_hold_s(settings))
+        self._deliverer = Deliverer(outbox, self._ways, self.routes(), clock, random.random, effort)
+        self._delivering: asyncio.Task[None] | None = None
+
+    def routes(self) -> Sequence[Route]:
+        """Which notices each target gets."""
+        return routes(self._settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """Tell the targets of these settings from now on; what has not changed is left as it is."""
+        before = {target.name: target for target in self._settings.notify}
+        self._ways = {
+            each.name: self._ways[each.name]
+            if before.get(each.name) == each
+            else make_messenger(settings, each)
+            for each in settings.notify
+        }
+        self._settings = settings
+        self._deliverer.adopt(self._ways, self.routes(), _hold_s(settings))
+        self._begin()
+
+    def _begin(self) -> None:
+        """Deliver, once anybody is to be told anything."""
+        if self._ways and self._delivering is None:
+            self._delivering = asyncio.create_task(self._deliverer.run(), name="deliver")
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[Self]:
+        """Deliver, and watch over readiness, while the body runs."""
+        watching = asyncio.create_task(self.vigil.run(), name="vigil")
+        self._begin()
+        try:
+            yield self
+        finally:
+            tasks = [each for each in (watching, self._delivering) if each is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _ways(settings: Settings) -> dict[str, Messenger]:
+    return {target.name: make_messenger(settings, target) for target in settings.notify}
+
+
+def _hold_s(settings: Settings) -> float:
+    """How long a delivery that was taken is nobody else's: longer than any attempt takes."""
+    return max((target.timeout_s for target in settings.notify), default=0.0) + 30
 
 
 async def send_test(settings: Settings, name: str | None) -> list[dict[str, Any]]:

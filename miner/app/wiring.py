@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +21,7 @@ from miner.config import Settings, to_policy
 from miner.contract import Contract, load
 from miner.errors import ReadFailed
 from miner.lease import LeaseKeeper
+from miner.model import Route
 from miner.notify.recovery import RecoveryFile
 from miner.ports import Affairs, Rail, Store, Tell
 from miner.recover import Recoverer
@@ -160,8 +161,17 @@ def make_desk(settings: Settings, store: Store, outside: Outside) -> Desk:
     )
 
 
-async def supervisor(settings: Settings, store: Store, outside: Outside, tell: Tell) -> Supervisor:
+async def supervisor(
+    settings: Settings, store: Store, outside: Outside, tell: Tell, routes: Callable[[], Sequence[Route]]
+) -> Supervisor:
     """The services over connected adapters and an open store, which is tied to the contract here.
+
+    Args:
+        settings: What it runs by.
+        store: Open.
+        outside: Connected.
+        tell: Told how it goes.
+        routes: Which notices go where, as the settings are when it is called.
 
     Raises:
         StoreDamaged: The store belongs to another contract or chain.
@@ -181,7 +191,7 @@ async def supervisor(settings: Settings, store: Store, outside: Outside, tell: T
     watcher = Watcher(outside.node, outside.contract, store, outside.miners)
     recovery = crash.asked_for(settings).around(RecoveryFile(settings.recovery_file), "recovery")
     told = telling.make_outbox(settings, store)
-    register_all(sweeps, desk, watcher, outside.miners, recovery, told, telling.routes(settings))
+    register_all(sweeps, desk, watcher, outside.miners, recovery, told, routes)
     return Supervisor(
         node=outside.node,
         store=store,

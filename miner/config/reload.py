@@ -17,6 +17,7 @@ LIVE = (
     "contract.sweep_interval_blocks",
     "limits",
     "log",
+    "notify",
     "retry",
 )
 """Settings, or tables of them, that a running daemon takes over."""

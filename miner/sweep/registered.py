@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from miner.alert import tidy
 from miner.lease import WATCH
@@ -30,12 +30,12 @@ def register_all(
     miners: Mapping[str, MinerAccounts],
     recovery: RecoveryLog,
     outbox: Outbox,
-    routes: Sequence[Route] = (),
+    routes: Callable[[], Sequence[Route]] = tuple,
 ) -> None:
     """Register every sweep of design §10.
 
     Who works on what comes first, then what the chain has to say, then the store's own records; what the
-    others had to tell is delivered last.
+    others had to tell is delivered last. `routes` gives which notices go where, as the settings are then.
     """
     store = desk.store
     sweeps.register("stale_leases", lambda: take_stale(store))
@@ -46,7 +46,7 @@ def register_all(
     sweeps.register("journal_against_row", RecordsSweep(desk))
     sweeps.register("inventory_against_wallet", WalletSweep(desk, miners, outbox))
     sweeps.register("ended_uncredited", lambda: tell_untold(desk))
-    sweeps.register("undelivered_notices", lambda: tidy(outbox, routes))
+    sweeps.register("undelivered_notices", lambda: tidy(outbox, routes()))
     sweeps.register(RECOVERY_ENTRIES, lambda: write_recovery(store, recovery))
 
 

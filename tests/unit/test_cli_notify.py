@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from miner.alert import Deliverer, Effort
 from miner.app.tell import SystemClock
-from miner.app.telling import make_messenger, routes, telling
+from miner.app.telling import Telling, make_messenger, routes
 from miner.cli.exits import Exit
 from miner.config import load, read
 from miner.errors import ConfigError
@@ -148,7 +148,7 @@ async def test_the_daemon_delivers_beside_its_work(world: World) -> None:
         settings, store = world.settings, SqlStore(world.settings.store.file)
         await store.open()
         try:
-            async with telling(settings, store):
+            async with Telling(settings, store).at_work():
                 alarm = Alarm(kind=NoticeKind.LOW_BALANCE, subject="a", text="low")
                 await SqlOutbox(store.database, store.owner).begin(alarm)
                 await receiver.has(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -260,3 +261,80 @@ class TestVigil:
         after_restart = Vigil(outbox, clock, 60)
         after_restart.heard(True, "")
         assert await after_restart.look(), "what an earlier process told is cleared by this one"
+
+
+class TestOtherTargets:
+    """What the settings name anew while it delivers."""
+
+    @asynccontextmanager
+    async def delivering(self, work: Deliverer) -> AsyncIterator[None]:
+        running = asyncio.create_task(work.run(), name="deliver")
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def ways(self, **receivers: Receiver) -> dict[str, Messenger]:
+        return {
+            name: HttpMessenger(target(each.url, name=name, timeout_s=3)) for name, each in receivers.items()
+        }
+
+    async def test_one_that_comes_is_told_what_comes_after(self, outbox: SqlOutbox, clock: Clock) -> None:
+        async with receiving() as first, receiving() as second:
+            work = Deliverer(outbox, {}, [], clock, lambda: 0.0, EFFORT)
+            async with self.delivering(work):
+                for name, receiver in (("one", first), ("two", second)):
+                    ways = {**work._messengers, **self.ways(**{name: receiver})}
+                    work.adopt(ways, [Route(each) for each in ways], 60)
+                    await outbox.begin(low(name))
+                    await receiver.has(1)
+                await first.has(2)
+        assert [got.json["subject"] for got in second.got] == ["two"]
+
+    async def test_one_that_moved_is_told_at_its_new_place_what_failed_at_the_old(
+        self, outbox: SqlOutbox, clock: Clock
+    ) -> None:
+        async with receiving(Answer(503)) as old, receiving() as new:
+            work = Deliverer(outbox, self.ways(one=old), [Route("one")], clock, lambda: 0.0, EFFORT)
+            async with self.delivering(work):
+                await outbox.begin(low())
+                await old.has(1)
+                work.adopt(self.ways(one=new), [Route("one")], 60)
+                await new.has(1)
+            assert old.got[0].headers["webhook-id"] == new.got[0].headers["webhook-id"]
+
+    async def test_one_that_goes_is_left_alone_and_what_waits_for_it_dies(
+        self, outbox: SqlOutbox, clock: Clock
+    ) -> None:
+        async with receiving(Answer(503)) as gone, receiving() as kept:
+            ways = self.ways(gone=gone, kept=kept)
+            work = Deliverer(outbox, ways, [Route("gone"), Route("kept")], clock, lambda: 0.0, EFFORT)
+            async with self.delivering(work):
+                await outbox.begin(low("a"))
+                await gone.has(1)
+                work.adopt({"kept": ways["kept"]}, [Route("kept")], 60)
+                asked = len(gone.got)
+                await outbox.begin(low("b"))
+                await kept.has(2)
+                assert len(gone.got) <= asked + 1, "what was being sent then, at most"
+                async with asyncio.timeout(30):
+                    while (await outbox.counts()).get(("kept", DeliveryStanding.DELIVERED)) != 2:
+                        await asyncio.sleep(0)
+            await tidy(outbox, [Route("kept")])
+            counts = await outbox.counts()
+        assert counts[("gone", DeliveryStanding.DEAD)] == 1
+        assert ("gone", DeliveryStanding.WAITING) not in counts
+
+    async def test_one_that_goes_and_comes_back_is_told_again(self, outbox: SqlOutbox, clock: Clock) -> None:
+        async with receiving() as one:
+            ways = self.ways(one=one)
+            work = Deliverer(outbox, ways, [Route("one")], clock, lambda: 0.0, EFFORT)
+            async with self.delivering(work):
+                await outbox.begin(low("a"))
+                await one.has(1)
+                work.adopt({}, [], 60)
+                await asyncio.sleep(0)
+                work.adopt(ways, [Route("one")], 60)
+                await outbox.begin(low("b"))
+                await one.has(2)
