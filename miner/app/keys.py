@@ -40,9 +40,10 @@ def load_keys(settings: Settings) -> tuple[Keyring, dict[str, MinerAccounts]]:
     """
     keys: list[Key] = []
     miners: dict[str, MinerAccounts] = {}
+    opened: dict[KeySource, Key] = {}
     for miner in settings.miners:
-        hotkey = _checked(settings, miner, "hotkey", miner.hotkey, miner.hotkey_address)
-        payout = _checked(settings, miner, "tao_key", miner.payout_key, miner.tao_address)
+        hotkey = _checked(settings, miner, "hotkey", miner.hotkey, miner.hotkey_address, opened)
+        payout = _checked(settings, miner, "tao_key", miner.payout_key, miner.tao_address, opened)
         keys += [hotkey, payout]
         accounts = {Chain.TAO: payout.account}
         if miner.btc_address is not None:
@@ -58,10 +59,18 @@ def load_keys(settings: Settings) -> tuple[Keyring, dict[str, MinerAccounts]]:
 
 
 def _checked(
-    settings: Settings, miner: MinerSettings, name: str, source: KeySource, address: str | None
+    settings: Settings,
+    miner: MinerSettings,
+    name: str,
+    source: KeySource,
+    address: str | None,
+    opened: dict[KeySource, Key],
 ) -> Key:
+    """The key, opened once however often it is named: an encrypted one takes seconds of work."""
     where = f"miners.{miner.name}.{name}"
-    key = load_key(source, where, devnet=settings.contract.allow_dev_keys)
+    if source not in opened:
+        opened[source] = load_key(source, where, devnet=settings.contract.allow_dev_keys)
+    key = opened[source]
     if address is not None and not same(address, key.account):
         raise ConfigError(where, f"the key is that of {key.account}, not of {address}", "Name the right key")
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
         ReadFailed: A node does not answer.
     """
     metadata = load(settings.contract.metadata)
-    keyring, miners = load_keys(settings)
+    keyring, miners = await asyncio.to_thread(load_keys, settings)
     node = make_node(settings, keyring.accounts, clock)
     opened: list[Rail] = []
     try:

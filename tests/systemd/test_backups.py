@@ -1,4 +1,4 @@
-"""The backup's service and timer, and secrets encrypted to the machine, under a real systemd."""
+"""The backup's service and timer under a real systemd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from tests.acceptance.harness import Stage
-from tests.systemd.machine import Machine, reachable
+from tests.systemd.machine import Machine
 from tests.systemd.service import UNIT, Service, installed, on_this_machine
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
@@ -38,11 +38,11 @@ async def backed_up(service: Service) -> str:
             found = await machine.run("sh", "-c", "ls /var/lib/swap-miner-backups/*.age", check=False)
             if found.endswith(".age") and await machine.show(BACKUP, "ActiveState") == "inactive":
                 return found
-            assert await machine.show(BACKUP, "ActiveState") != "failed", await said(machine)
+            assert await machine.show(BACKUP, "ActiveState") != "failed", await logged(machine)
             await asyncio.sleep(0.3)
 
 
-async def said(machine: Machine) -> str:
+async def logged(machine: Machine) -> str:
     """What the backup's service said."""
     log = machine.folder / "backup.log"
     return log.read_text() if log.exists() else machine.said()
@@ -78,7 +78,8 @@ async def test_the_timer_makes_a_backup_from_which_the_service_goes_on(stage: St
         )
         login = ("env", "CREDENTIALS_DIRECTORY=/etc/swap-miner")
         restore = (PROGRAM, "restore", backup, "--identity", str(key), "--json", *SETTINGS)
-        told = json.loads((await machine.run(*login, *restore)).splitlines()[-1])
+        said = await machine.run(*login, *restore)
+        told = json.loads(said[said.index("{") :])
         assert (told["restored"], told["missing"], told["sagas"]) == (True, [], 1)
         await service.start()
         assert await service.rows("SELECT swap_id, state FROM sagas") == [(opened[0].id, "COMPLETED")]
@@ -86,42 +87,3 @@ async def test_the_timer_makes_a_backup_from_which_the_service_goes_on(stage: St
             "sh", "-c", "stat -c '%a %u' /var/lib/swap-miner/ /var/lib/swap-miner/*.sqlite"
         )
         assert len({line.split()[1] for line in modes.splitlines()}) == 1, modes
-
-
-async def test_secrets_are_encrypted_to_the_machine_and_the_service_pays_with_them(
-    stage: Stage, program: Path
-) -> None:
-    """Offered, done, and the plain file removed: only what systemd decrypts is left of the node's login."""
-    machine = Machine(stage.folder, program)
-    async with machine, installed(stage, machine, miners=[0, 1]) as service:
-        host_key = stage.folder / "systemd"  # one on a file system in memory is not taken for a machine's
-        host_key.mkdir()
-        await machine.run("mkdir", "-p", "/var/lib/systemd")
-        await machine.run("mount", "--bind", str(host_key), "/var/lib/systemd")
-        folder = stage.folder / "etc" / "credentials"
-        folder.mkdir(mode=0o700)
-        (stage.folder / "etc" / "bitcoin-rpc").rename(folder / "bitcoin-rpc")
-        there = "/etc/swap-miner/credentials/bitcoin-rpc"
-        secret = (folder / "bitcoin-rpc").read_text()
-
-        offered = await machine.run(PROGRAM, "service", "install")
-        assert "swap-miner service install --encrypt" in offered
-        dry = await machine.run(PROGRAM, "service", "install", "--encrypt")
-        assert "systemd-creds encrypt" in " ".join(dry.split()), dry
-        assert not (folder / "bitcoin-rpc.cred").exists()
-        did = await machine.run(PROGRAM, "service", "install", "--encrypt", "--yes")
-        assert f"shred -u {there}" in did
-        assert secret not in offered + dry + did
-        (folder / "bitcoin-rpc").unlink()
-        assert secret.encode() not in (folder / "bitcoin-rpc.cred").read_bytes()
-
-        lines = on_this_machine(stage.folder).splitlines()[:2]
-        place = stage.folder / "units" / f"{UNIT}.d"
-        place.mkdir(exist_ok=True)
-        (place / "machine.conf").write_text("\n".join(["[Service]", reachable(), *lines, ""]))
-        await machine.ctl("daemon-reload")
-        await service.start()
-        opened = await stage.open(stage.plan(0))
-        await stage.completed(service.daemon, opened)
-        assert (await stage.evidence(opened[0])).payouts == 1
-        assert secret not in service.daemon.tail(10_000)

@@ -218,3 +218,14 @@ def test_without_the_tool_it_is_refused_and_said(
         credentials.encrypting(here(secrets, monkeypatch))
     with pytest.raises(ConfigError, match="needs the machine itself"):
         credentials.encrypting(place(tmp_path))
+
+
+@pytest.mark.usefixtures("tool")
+def test_an_instance_has_secrets_of_its_own(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = secrets / "one"
+    own.mkdir()
+    (own / "hotkey").write_text("canary-of-one")
+    there = here(secrets, monkeypatch)
+    run, write = credentials.encrypting(place(there.root, name="one"))
+    assert run.what.endswith(f"{own}/hotkey {own}/hotkey.cred")
+    assert write.what.endswith("swap-miner@one.service.d/zz-credentials.conf")

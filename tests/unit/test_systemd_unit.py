@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,30 @@ def test_the_sandbox_is_tight() -> None:
     if "offline" in result.stderr:
         pytest.skip("this systemd cannot judge a unit file offline (needs 250 or later)")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+OPENS = """
+import resource, bittensor_core
+pair = bittensor_core.Keypair.create_from_uri("//Alice")
+plain = bytes(bittensor_core.serialized_keypair_to_keyfile_data(pair))
+bittensor_core.encrypt_keyfile_data(plain, "password")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+DAEMON_MIB = 128
+
+
+@pytest.mark.parametrize("unit", ["swap-miner.service", "swap-miner@.service"])
+def test_there_is_room_to_open_an_encrypted_wallet(unit: str, opening_mib: int) -> None:
+    """It takes as much to close one, which is measured here. Less room, and each start would end by it."""
+    text = (UNIT.parent / unit).read_text(encoding="utf-8")
+    (high,) = re.findall(r"^MemoryHigh=(\d+)M$", text, re.MULTILINE)
+    assert int(high) >= opening_mib + DAEMON_MIB
+
+
+@pytest.fixture(scope="module")
+def opening_mib() -> int:
+    told = subprocess.run([sys.executable, "-c", OPENS], capture_output=True, text=True, check=True)
+    return int(told.stdout)
 
 
 def test_the_daemon_is_restarted_and_watched() -> None:
