@@ -95,7 +95,7 @@ def planted_in(stage: Stage, url: str) -> Planted:
     planted.file("hook-url", f"{url}/canary-hook-path")
     planted.secrets["hook-url"] = "canary-hook-path"
     config = stage.config(only=[0], extra=SETTINGS.format(folder=stage.folder))
-    planted.secrets["bitcoin login"] = (stage.folder / "bitcoin-auth").read_text().partition(":")[2]
+    planted.secrets["bitcoin login"] = (stage.folder / "bitcoin-auth").read_text()
     uri = next(line for line in config.read_text().splitlines() if line.startswith("hotkey = { uri"))
     config.write_text(config.read_text().replace(uri, f"hotkey = {planted.keyfile(uri.split(chr(34))[1])}"))
     return planted
