@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,7 +55,7 @@ async def deposited(troupe: Troupe) -> None:
     for _ in range(ASKED_AGAIN):
         now = await _collateral(troupe)
         left = frozenset(index for index in now if now[index] == before[index])
-        await troupe.each(partial(_deposit, whose=left))
+        await _in_turn(troupe, partial(_deposit, whose=left))
         await troupe.block(3)
     await _has_changed_by(troupe, before, TAO)
     await troupe.judged()  # which takes the contract's fee out of the collateral
@@ -74,11 +74,22 @@ async def never_posted(troupe: Troupe) -> None:
     )
     await chain.fault(refusal)
     for _ in range(ASKED_AGAIN):
-        await troupe.each(_has_signed)
+        await _in_turn(troupe, _has_signed)
     await troupe.leap(LONGEST_ERA + 1)
     await chain.clear_faults()
     await troupe.rest()
     await _has_changed_by(troupe, before, 0)
+
+
+async def _in_turn(troupe: Troupe, work: Callable[[Life], Awaitable[None]]) -> None:
+    """One life after the other: the devnet's node dry-runs one call at a time, for all of them."""
+    turn = asyncio.Lock()
+
+    async def alone(life: Life) -> None:
+        async with turn:
+            await work(life)
+
+    await troupe.each(alone)
 
 
 async def _deposit(life: Life, whose: Collection[int]) -> None:
