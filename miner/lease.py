@@ -44,6 +44,7 @@ class LeaseKeeper:
         self._watch: Lease | None = None
         self._renewed_by: Heads | None = None
         self._standing_by = ""
+        self._idle = False
         self._store = store
         self._clock = clock
         self._heartbeat_s = heartbeat_s
@@ -86,12 +87,17 @@ class LeaseKeeper:
             self._renewed_by = heads
             if self._standing_by:
                 log.warning("lease_taken_over", resource=WATCH, after=self._standing_by)
-            self._standing_by = ""
+            self._standing_by, self._idle = "", False
         return self._watch
 
     def stand_by(self, lost: LeaseLost) -> None:
-        """A lease is lost: nothing is done until it can be taken again. Says once who has it now."""
+        """A lease is lost: nothing is done until it can be taken again. Says once who has it now.
+
+        Without the one on the cursor no saga is worked on, so those that are held are left to end: whoever has
+        the cursor takes them, as each ends.
+        """
         self._watch = None
+        self._idle = self._idle or lost.resource == WATCH
         holder = lost.holder or ""
         if holder and holder != self._standing_by:
             log.error(
@@ -117,7 +123,7 @@ class LeaseKeeper:
     async def beat(self) -> None:
         """One heartbeat: every lease that is still held lasts longer. A store that refuses is told."""
         tally.beat("heartbeat")
-        if not await self._chain_answers():
+        if self._idle or not await self._chain_answers():
             return
         try:
             expired = await self._store.heartbeat()

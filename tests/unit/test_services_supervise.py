@@ -9,7 +9,7 @@ import pytest
 
 from miner.amounts import Chain
 from miner.errors import LeaseLost, ReadFailed, StoreUnavailable
-from miner.lease import LeaseKeeper, saga_resource
+from miner.lease import WATCH, LeaseKeeper, saga_resource
 from miner.model import ImportedSend
 from miner.ports import Heads
 from miner.saga import State
@@ -397,3 +397,25 @@ class TestHeartbeats:
             await task
         assert keeper.lost_any() is True
         assert keeper.lost_any() is False
+
+    async def test_who_lost_the_cursor_lets_its_sagas_end(self, make_world: MakeWorld) -> None:
+        """Whoever has the cursor takes them; kept alive by one that stands by, they would be nobody's work."""
+        world = await make_world(on_disk=True)
+        swap_id = world.stage.open_swap()
+        await world.round()
+        other = SimStore(world.url, owner="another", lease_ttl_s=LEASE_S, clock_ms=world.stage.clock)
+        await other.open()
+        world.stage.clock.now_ms += round(LEASE_S * 1000) + 1
+        await other.acquire(WATCH)
+        await world.store.lease_sagas()  # as a process does that was stopped before it, and goes on
+        await world.block()
+        assert world.told.is_ready is False
+        leader = LeaseKeeper(other, world.stage.clock, LEASE_S / 3)
+        assert await leader.take_sagas(), "it is held still"
+        for _ in range(4):
+            world.stage.clock.now_ms += round(LEASE_S * 1000 / 3)
+            await world.keeper.beat()
+            await leader.beat()
+        assert not await leader.take_sagas()
+        assert [saga.key.swap_id for saga in await other.open_sagas()] == [swap_id]
+        await other.close()
