@@ -137,3 +137,15 @@ def conflicts(chain: BtcChain, inputs: Iterable[str]) -> list[Tx]:
             found.append(tx)
             gone |= {f"{tx.txid}:{vout}" for vout in range(len(tx.outputs))}
     return found
+
+
+def drop_orphans(chain: BtcChain) -> None:
+    """A pool keeps nothing that spends what is not there: with a parent go its children."""
+    while True:
+        made = {f"{tx.txid}:{vout}" for tx in chain.pool.values() for vout in range(len(tx.outputs))}
+        there = made | chain.best.state.coins.keys()
+        orphans = [tx.txid for tx in chain.pool.values() if not there.issuperset(tx.inputs)]
+        if not orphans:
+            return
+        for txid in orphans:
+            del chain.pool[txid]

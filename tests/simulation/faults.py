@@ -7,7 +7,7 @@ from typing import Any
 from miner.amounts import Chain
 from miner.ports import Heads
 from tests.simulation.air import Air, Trap
-from tests.simulation.btc_rules import BtcChain, Tx
+from tests.simulation.btc_rules import BtcChain, Tx, drop_orphans
 from tests.simulation.play import Play
 from tests.simulation.tao_rules import Extrinsic, Invoke, TaoChain, Transfer
 from tests.simulation.world import BTC_FINAL
@@ -104,6 +104,7 @@ class Faults(Play):
         ours = list(pool)
         if ours:
             pool.pop(ours[pick % len(ours)])
+            drop_orphans(self.stage.btc)
             self.upset = max(self.upset, self.height + REBROADCAST_IN)
 
     def _do_spike(self, rate: int, blocks: int) -> None:
@@ -131,6 +132,7 @@ class Faults(Play):
         for tx in lost:
             if not resubmit and tx.txid not in ours:
                 chain.force(tx)
+        drop_orphans(self.stage.btc)
 
     def _do_violate(self, depth: int, resubmit: bool) -> None:
         tao = self.stage.tao
