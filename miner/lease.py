@@ -93,8 +93,8 @@ class LeaseKeeper:
     def stand_by(self, lost: LeaseLost) -> None:
         """A lease is lost: nothing is done until it can be taken again. Says once who has it now.
 
-        Without the one on the cursor no saga is worked on, so those that are held are left to end: whoever has
-        the cursor takes them, as each ends.
+        Without the one on the cursor no saga is worked on, so those that are held are left to end: whoever
+        has the cursor takes them, as each ends.
         """
         self._watch = None
         self._idle = self._idle or lost.resource == WATCH

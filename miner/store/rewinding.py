@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from miner.model import Head, RecoveryEntry
 from miner.saga import Event, State
@@ -56,16 +56,17 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
     """Forget ends and closed lanes of the contract's chain above an ancestor.
 
     A lane stays closed where its saga has another one open for the same purpose meanwhile. A saga that has
-    ended by such a block gets a recovery entry.
+    ended by such a block gets a recovery entry; one that had ended after its lane was freed has it again, so
+    that the slot is used up: it would block those after it.
 
     Returns:
-        Open sagas whose end was forgotten: id, new version, time, state, and what is noted of it.
+        Sagas of which something is noted: id, new version, time, state, and what.
     """
     chain = f"tao:{operator.bound_to(conn)[0]}"
     conn.execute(sql.LOOK_AGAIN, {"p_chain": chain, "p_height": to.height})
     conn.execute(sql.REOPEN, {"p_chain": chain, "p_height": to.height})
     conn.execute(upkeep_sql.SET_ASIDE_AGAIN)
-    forgotten = []
+    forgotten = [_given_back(conn, row) for row in conn.execute(sql.NOBODYS).all()]
     for row in conn.execute(sql.ENDINGS).all():
         ending = orjson.loads(row.ending)
         if ending["block"] <= to.height:
@@ -79,3 +80,9 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
         at_ms = conn.execute(sql.FORGET_ENDING, {"p_id": row.id}).scalar_one()
         forgotten.append((row.id, row.version + 1, at_ms, state, {"ending_forgotten": ending}))
     return forgotten
+
+
+def _given_back(conn: Connection, row: Row[Any]) -> tuple[int, int, int, State, dict[str, Any]]:
+    at_ms = conn.execute(sql.GIVE_BACK, {"p_id": row.id, "p_lane": row.lane}).scalar_one()
+    told = {"lane_open_again": row.slot, "store": {"adopted": {"lane": row.lane}}}
+    return (row.id, row.version + 1, at_ms, State(row.state), told)

@@ -12,19 +12,27 @@ from miner.model import (
     Lane,
     LanePurpose,
     LaneState,
+    RecoveryEntry,
     Sighting,
     SightingKind,
     TakerEffect,
 )
-from miner.store import affairs, lanes, leases, money
+from miner.saga import State
+from miner.store import affairs, lanes, leases, money, notices, operator
 from miner.store.rows import lane_of
 from miner.store.statements import lanes as sql
+from miner.store.statements import sagas as sagas_sql
 
 _TAKEN_BY = {
     TakerEffect.PAYS: LaneState.LANDED,
     TakerEffect.PAYS_NOTHING: LaneState.TAKEN,
     TakerEffect.AMBIGUOUS: LaneState.SIGNED,
 }
+GONE = "landed_payout_is_gone"
+AFTER_THE_END = (
+    "the swap was completed, then its payout's block was replaced, and another transaction spent what the "
+    "payout spends: look in the account's history for what the user has received"
+)
 _NAMED = frozenset({LaneState.IN_BLOCK, LaneState.LANDED})
 """States that need a transaction and its block."""
 _LOCATED = _NAMED | {LaneState.REVERTED, LaneState.CANCELLED, LaneState.TAKEN}
@@ -49,6 +57,8 @@ def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
         return stored
     taker = _taker(conn, stored, seen)
     state = state_after(stored, seen, taker)
+    if taker is TakerEffect.AMBIGUOUS and stored.saga_id is not None:
+        state = _taken_after_the_end(conn, stored, stored.saga_id, state)
     row = conn.execute(sql.SIGHT, _values(stored, seen, state, taker)).one_or_none()
     if row is None:  # another process, on a database that lets two write at a time
         return lanes.newest(conn, lane.id)
@@ -62,6 +72,22 @@ def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
     if state.closed:
         leases.release_ended(conn, stored.saga_id)
     return moved
+
+
+def _taken_after_the_end(conn: Connection, lane: Lane, saga_id: int, state: LaneState) -> LaneState:
+    """While its swap is open, a person decides what the taker was. After its end nothing hangs on that.
+
+    The slot is used, so nothing of ours can land in it. Where the swap was completed by what was in the lane
+    before, its user may have lost the payout: that is told.
+    """
+    row = conn.execute(sagas_sql.END, {"p_id": saga_id}).one_or_none()
+    if row is None:
+        return state
+    if row.state == State.COMPLETED.value and lane.purpose is LanePurpose.PAYOUT:
+        why = RecoveryEntry(GONE, AFTER_THE_END, {"slot": lane.slot})
+        if operator.recover(conn, saga_id, State.COMPLETED, why):
+            notices.entered(conn, row.swap_id, why)
+    return LaneState.TAKEN
 
 
 def state_after(lane: Lane, seen: Sighting, taker: TakerEffect | None) -> LaneState:

@@ -43,7 +43,8 @@ def take(conn: Connection, owner: Owner, saga: Saga, step: Step, actor: str) -> 
     row = _compare_and_set(conn, owner, saga, step.patch, after)
     now = int(row.updated_at_ms)
     pointers, effects = _act(conn, saga, step, now, actor)
-    if after is State.COMPENSATED or step.event is Event.PAYOUT_FREED:
+    enters = after is State.COMPENSATED and saga.state is not after  # a lane of it may be open again later
+    if enters or step.event is Event.PAYOUT_FREED:
         lanes.check_unpaid(conn, saga.id)
     if pointers:
         conn.execute(sql.POINT, {"p_id": saga.id, **pointers})

@@ -19,6 +19,8 @@ FOR_A_PERSON = (
     "WHERE s.state = 'HELD' AND s.reason = 'lane_taken_ambiguously'"
 )
 """Sagas that only a person can close: another program paid this user something from the payout's own lane."""
+PAYOUT_GONE = "landed_payout_is_gone"
+"""Told of a swap that was completed before its payout's block was replaced."""
 OPEN_LANES = (
     f"SELECT id FROM lanes WHERE closed = 0 AND saga_id NOT IN ({FOR_A_PERSON}) AND NOT (chain LIKE 'btc:%' "
     "AND sighting = 'unseen' AND saga_id IN (SELECT id FROM sagas WHERE state = 'COMPLETED'))"
@@ -229,7 +231,8 @@ class Referee(Onlooker):
         if Event.HELD_FOR_OPERATOR in events and not causes:
             self._add("recovery log", f"swap {swap_id} was held without an entry")
         quiet = not {Event.HELD_FOR_OPERATOR, Event.IMPORTED_SENT} & set(events)
-        if state is State.COMPLETED and quiet and any(not c.startswith("mark_waits") for c in causes):
+        told = {c for c in causes if not c.startswith("mark_waits") and c != PAYOUT_GONE}
+        if state is State.COMPLETED and quiet and told:
             self._add("recovery log", f"swap {swap_id} completed quietly, with {causes}")
         self._as_the_chain_says(swap_id, state, reason, causes, ending)
 

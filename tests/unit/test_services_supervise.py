@@ -399,7 +399,7 @@ class TestHeartbeats:
         assert keeper.lost_any() is False
 
     async def test_who_lost_the_cursor_lets_its_sagas_end(self, make_world: MakeWorld) -> None:
-        """Whoever has the cursor takes them; kept alive by one that stands by, they would be nobody's work."""
+        """Whoever has the cursor takes them; one that stands by would keep them from being worked on."""
         world = await make_world(on_disk=True)
         swap_id = world.stage.open_swap()
         await world.round()

@@ -89,3 +89,22 @@ FORGET_ENDING = (
     .values(ending=null(), version=sagas.c.version + 1, updated_at_ms=NOW)
     .returning(sagas.c.updated_at_ms)
 )
+
+NOBODYS = (
+    select(sagas.c.id, sagas.c.version, sagas.c.state, lanes.c.id.label("lane"), lanes.c.slot)
+    .join(lanes, lanes.c.saga_id == sagas.c.id)
+    .where(
+        lanes.c.purpose == LanePurpose.PAYOUT.value,
+        lanes.c.closed == NO,
+        sagas.c.ended != NO,
+        sagas.c.payout_lane_id.is_(None),
+    )
+    .order_by(sagas.c.id, lanes.c.id)
+)
+"""Sagas that had ended without a payout, whose lane had been freed and is open again."""
+GIVE_BACK = (
+    update(sagas)
+    .where(sagas.c.id == number("id"))
+    .values(payout_lane_id=number("lane"), version=sagas.c.version + 1, updated_at_ms=NOW)
+    .returning(sagas.c.updated_at_ms)
+)

@@ -6,7 +6,7 @@ from sqlalchemy import case, func, insert, select, update
 
 from miner.store.schema import journal, leases, sagas
 from miner.store.statements.leases import WORKED, fence_saga
-from miner.store.statements.params import NOW, many, number, text
+from miner.store.statements.params import NO, NOW, many, number, text
 
 _EPOCH = case((leases.c.owner == text("owner"), leases.c.epoch), else_=0).label("lease_epoch")
 _SEEN = select(*sagas.c, _EPOCH).select_from(sagas.outerjoin(leases, leases.c.saga_id == sagas.c.id))
@@ -86,3 +86,6 @@ SINCE = (
 DEADLINES = (
     select(sagas.c.state, func.min(sagas.c.timeout_block)).where(sagas.c.ended == 0).group_by(sagas.c.state)
 )
+
+END = select(sagas.c.state, sagas.c.swap_id).where(sagas.c.id == number("id"), sagas.c.ended != NO)
+"""The end of a saga; no row while it is open."""
