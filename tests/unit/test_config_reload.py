@@ -77,3 +77,19 @@ def test_what_holds_afterwards_is_the_old_settings_with_what_was_taken_over(
     assert found.settings.contract == old.contract
     assert (found.settings.limits, found.settings.log) == (new.limits, new.log)
     assert ("contract.request_timeout_s" in found.restart) == (reply != old.contract.request_timeout_s)
+
+
+def test_targets_of_notices_come_change_and_go_without_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "hook-key").write_text("canary")
+    (tmp_path / "hook-key").chmod(0o600)
+
+    def told(url: str) -> str:
+        lines = ('name = "ops"', 'kind = "webhook"', f'url = "{url}"', 'secret_file = "hook-key"')
+        return "\n".join([GOOD, "[[notify]]", *lines, ""])
+
+    none, one = settings(tmp_path), settings(tmp_path, told("https://one.example"))
+    other = settings(tmp_path, told("https://other.example"))
+    for old, new in ((none, one), (one, other), (other, none)):
+        found = reload(old, new)
+        assert (found.live, found.restart) == (("notify",), ())
+        assert found.settings.notify == new.notify
