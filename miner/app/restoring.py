@@ -31,6 +31,8 @@ DRAFT = ".restore-"
 RESTORED_SETTINGS = "settings.restored.toml"
 _SHOWN = 20
 """Most lines of a kind that are told."""
+_MOST_READ = 200
+"""Most swaps that are read to learn whose they are: twenty requests."""
 
 
 class Chains(Protocol):
@@ -141,9 +143,20 @@ async def _swaps(store: Store, outside: Chains, finalised: Head) -> list[str]:
     newest = await store.list_sagas(limit=1)
     seen = max(await store.first_unseen_id(), newest[0].key.swap_id + 1 if newest else 0)
     due = await outside.contract.next_swap_id(finalised)
-    if due > seen:
-        missing.append(f"the contract has given out {due - seen} swap ids from {seen} on since")
+    left = due - seen - await _of_others(outside, range(seen, due), finalised)
+    if left > 0:
+        missing.append(f"the contract has given out {left} swap ids from {seen} on since")
     return missing
+
+
+async def _of_others(outside: Chains, ids: range, at: Head) -> int:
+    """How many of these swaps are known to be other miners'.
+
+    One that has ended may be gone from the contract, and nothing tells whose it was: it is not counted, nor
+    is one that does not decode, nor any but the newest, so that this asks for little.
+    """
+    swaps = await outside.contract.swaps(list(ids[-_MOST_READ:]), at) if ids else {}
+    return sum(swap is not None and swap.miner not in outside.miners for swap in swaps.values())
 
 
 async def _accounts(store: Store, outside: Chains) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -354,6 +354,36 @@ async def test_a_copy_that_is_older_than_the_chains_is_refused_with_what_it_lack
     assert again["missing"] == found["missing"]
     assert again["restored"]
     assert backup.look_into(place.settings.store.file).sagas == 1
+
+
+async def test_swaps_of_other_miners_are_no_reason_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Place
+) -> None:
+    """What is known to be another's does not count; what is ours does, and what nobody can tell any more."""
+    world = await World.make(tmp_path / "world" / "swap-miner.sqlite", miners=2)
+    outside = Outside(world)
+    ours = dict(outside.miners)
+
+    async def connect(*_args: object) -> Outside:
+        return outside
+
+    monkeypatch.setattr(restoring, "connect", connect)
+    file = await back_up(world, place)
+    swap_id = world.stage.open_swap(miner=1)
+    assert len((await restored(place, file))["missing"]) == 2, "it is ours"
+
+    outside.miners = {world.stage.miners[0].hotkey: ours[world.stage.miners[0].hotkey]}
+
+    async def gone(ids: Sequence[int], _at: object) -> dict[int, None]:
+        return dict.fromkeys(ids)
+
+    with monkeypatch.context() as ended:
+        ended.setattr(world.contract, "swaps", gone)
+        (told,) = (await restored(place, file))["missing"]
+    assert told == f"the contract has given out 1 swap ids from {swap_id} on since"
+    found = await restored(place, file)
+    assert (found["missing"], found["restored"]) == ([], True)
+    await world.stop()
 
 
 async def test_only_an_empty_folder_is_restored_into(swaps: World, place: Place) -> None:
