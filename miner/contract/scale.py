@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from scalecodec.utils.ss58 import ss58_decode, ss58_encode
+import bittensor_core
 
 SS58_PREFIX = 42
 """Prefix of every address in this program."""
 
 ACCOUNT_BYTES = 32
+SHORTEST, LONGEST = 32, 60
+"""Characters that the SS58 text of an account may have; leading zero bytes make it short."""
 
 
 class CodecError(ValueError):
@@ -139,7 +141,7 @@ def blob(data: bytes) -> bytes:
 @lru_cache(maxsize=4096)
 def address_of(account: bytes) -> str:
     """SS58 (prefix 42) of 32 bytes."""
-    return str(ss58_encode(account, SS58_PREFIX))
+    return str(bittensor_core.ss58_encode(account, SS58_PREFIX))
 
 
 @lru_cache(maxsize=4096)
@@ -150,8 +152,10 @@ def account_of(address: str) -> bytes:
         CodecError: It is no address of an account.
     """
     try:
-        account = b"" if address.startswith("0x") else bytes.fromhex(str(ss58_decode(address)))
-    except (ValueError, IndexError) as exc:
+        if not address.isascii() or not SHORTEST <= len(address) <= LONGEST:
+            raise ValueError("not of that form")
+        account = bytes(bittensor_core.ss58_decode(address))
+    except (ValueError, TypeError) as exc:
         raise CodecError(f"{address[:60]!r} is no SS58 address: {exc}") from exc
     if len(account) != ACCOUNT_BYTES:
         raise CodecError(f"{address[:60]!r} is no SS58 address of an account")

@@ -1,7 +1,11 @@
 """The locks hold hashes and no addresses, and satisfy pyproject.toml."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -45,3 +49,25 @@ def test_the_lock_satisfies_the_project(lock: str) -> None:
 def test_both_locks_agree() -> None:
     runtime, dev = (set(re.findall(r"^[a-z0-9][^\s;]+", read(lock), re.M)) for lock in LOCKS)
     assert runtime <= dev
+
+
+def imported() -> Iterator[tuple[str, Path]]:
+    """Top-level modules of others that the program imports, and where."""
+    for path in (ROOT / "miner").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                yield name.partition(".")[0], path
+
+
+def test_what_the_program_imports_is_in_the_runtime_lock() -> None:
+    """What only the tests' packages bring along is missing where the program is installed."""
+    brought_by = packages_distributions()
+    pinned = {name for name, _, _ in PIN.findall(read("runtime.txt"))}
+    for module, path in imported():
+        if module != "miner" and module not in sys.stdlib_module_names:
+            by = {canonicalize_name(name) for name in brought_by.get(module, [])}
+            assert by & pinned, (
+                f"{path.relative_to(ROOT)} imports {module}, which no package of runtime.txt has"
+            )
