@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from miner.model import Head, RecoveryEntry
 from miner.saga import Event, State
@@ -66,7 +66,11 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
     conn.execute(sql.LOOK_AGAIN, {"p_chain": chain, "p_height": to.height})
     conn.execute(sql.REOPEN, {"p_chain": chain, "p_height": to.height})
     conn.execute(upkeep_sql.SET_ASIDE_AGAIN)
-    forgotten = [_given_back(conn, row) for row in conn.execute(sql.NOBODYS).all()]
+    forgotten = []
+    for freed in conn.execute(sql.NOBODYS).all():
+        at_ms = conn.execute(sql.GIVE_BACK, {"p_id": freed.id, "p_lane": freed.lane}).scalar_one()
+        told = {"lane_open_again": freed.slot, "store": {"adopted": {"lane": freed.lane}}}
+        forgotten.append((freed.id, freed.version + 1, at_ms, State(freed.state), told))
     for row in conn.execute(sql.ENDINGS).all():
         ending = orjson.loads(row.ending)
         if ending["block"] <= to.height:
@@ -80,9 +84,3 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
         at_ms = conn.execute(sql.FORGET_ENDING, {"p_id": row.id}).scalar_one()
         forgotten.append((row.id, row.version + 1, at_ms, state, {"ending_forgotten": ending}))
     return forgotten
-
-
-def _given_back(conn: Connection, row: Row[Any]) -> tuple[int, int, int, State, dict[str, Any]]:
-    at_ms = conn.execute(sql.GIVE_BACK, {"p_id": row.id, "p_lane": row.lane}).scalar_one()
-    told = {"lane_open_again": row.slot, "store": {"adopted": {"lane": row.lane}}}
-    return (row.id, row.version + 1, at_ms, State(row.state), told)

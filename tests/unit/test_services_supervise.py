@@ -240,6 +240,7 @@ class TestSpends:
         world = World(Stage.make())
         await world.start()
         world.link.failing["nonce"] = -1
+        await world.round()
         swap_id = world.stage.open_swap()
         await world.round()
         assert (await world.saga(swap_id)).payout is None

@@ -26,6 +26,8 @@ ASKED_AGAIN = 5
 """A request that a dead daemon left is not carried out by the next one: the operator gives it again, once it
 is seen that it came to nothing."""
 
+AT_ONCE = 4
+"""Lives that ask for business of their own."""
 FAILS_FIRST = 2
 """Messages of each life that its receiver refuses at first."""
 LOW, ENOUGH = "10050 TAO", 2_000 * TAO
@@ -82,8 +84,8 @@ async def never_posted(troupe: Troupe) -> None:
 
 
 async def _in_turn(troupe: Troupe, work: Callable[[Life], Awaitable[None]]) -> None:
-    """One life after the other: the devnet's node dry-runs one call at a time, for all of them."""
-    turn = asyncio.Lock()
+    """A few lives at a time: the devnet's node dry-runs one call after the other, for all of them."""
+    turn = asyncio.Semaphore(AT_ONCE)
 
     async def alone(life: Life) -> None:
         async with turn:
