@@ -58,6 +58,7 @@ async def resolved(stage: Stage, operator: Operator, opened: list[Opened], recor
     assert [(each.payouts, each.status) for each in seen] == [(1, "Completed")] * len(opened)
 
 
+@pytest.mark.proof
 async def test_a_payout_is_stuck(stage: Stage, record_property: Record) -> None:
     """The only node refuses every transaction, for good."""
     await stage.devnet.contract.set_timeout(45)
