@@ -100,8 +100,8 @@ def _left_over(life: Life) -> list[str]:
         "WHERE state = 'reserved' OR mark_state = 'reserved'",
         "open lanes": "SELECT id, purpose, state, sighting FROM lanes WHERE closed = 0",
         "recovery not written": "SELECT id, cause FROM recovery WHERE written_at_ms IS NULL",
-        "two lanes that pay": "SELECT saga_id, count(*) FROM lanes WHERE purpose != 'mark' "
-        "AND state = 'landed' GROUP BY saga_id HAVING count(*) > 1",
+        "two lanes that pay": "SELECT saga_id, count(*) FROM lanes WHERE saga_id IS NOT NULL "
+        "AND purpose != 'mark' AND state = 'landed' GROUP BY saga_id HAVING count(*) > 1",
         "accounts stopped": "SELECT account, stopped FROM accounts WHERE stopped != ''",
     }
     return [f"{what}: {rows}" for what, query in queries.items() if (rows := life.stage.rows(query))]
