@@ -25,7 +25,7 @@ class Faults(Play):
     def _do_trap(self, kind: str, name: str, skip: int, what: str, blocks: int) -> None:
         self.around.traps.laid.append(Trap(kind, name, skip, what, blocks))
         if what == "lost":
-            self.upset = self.height + 4
+            self.upset = max(self.upset, self.height + 4)
 
     async def _do_kill(self, blocks: int) -> None:
         process = self.leader()

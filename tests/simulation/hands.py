@@ -18,6 +18,8 @@ OPEN_LANES = (
     "SELECT chain, account, slot, recipient, amount, purpose FROM lanes WHERE closed = 0 "
     "AND purpose = 'payout' ORDER BY id"
 )
+ANOTHERS_ID = "5e" * 32
+"""What another program with a hotkey of ours marks with."""
 
 
 class Hands(Faults):
@@ -86,7 +88,7 @@ class Hands(Faults):
         if swaps:
             swap = swaps[pick % len(swaps)]
             self.foreign.swaps.add(swap.id)
-            self.stage.mark(swap.miner, swap.id, ("0x" if swap.dest_chain == "tao" else "") + "5e" * 32)
+            self.stage.mark(swap.miner, swap.id, ("0x" if swap.dest_chain == "tao" else "") + ANOTHERS_ID)
 
     # the operator
 

@@ -10,6 +10,7 @@ from miner.amounts import Chain, user_receives
 from miner.errors import InvariantBroken
 from miner.model import Ending, EndingKind, JournalEntry, Swap
 from miner.saga import INITIAL, Event, State, advance
+from tests.simulation.hands import ANOTHERS_ID
 from tests.simulation.onlooker import SEND_IN, Onlooker
 from tests.simulation.oracle import Broken
 from tests.simulation.tao_rules import Transfer
@@ -55,6 +56,8 @@ class Referee(Onlooker):
                 continue  # the swap began at another height on the other fork
             if found.law == "marked wrongly" and self.play.counts["dropped"]:
                 continue  # see `OPEN_LANES`
+            if found.law == "marked wrongly" and ANOTHERS_ID in found.how:
+                continue  # votes that confirmed our mark stand behind another's, on the other fork
             if found.law != "wrong amount":  # judged by what users were promised: others may have marked
                 yield found
 
