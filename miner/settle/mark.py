@@ -80,7 +80,7 @@ class Marker:
 
     async def _refused(self, saga: Saga, name: str, this: Round) -> Saga | None:
         """The contract's own word. After reading again: reconciled, or held and tried at each sweep."""
-        if name in READ_AGAIN and not await self._still_active(saga, this):
+        if name in READ_AGAIN and await self._is_told_otherwise(saga, this):
             return None  # Fulfilled or gone: the watcher will bring the finalised truth.
         reason = f"{MARK_REFUSED}:{name}"
         if saga.state is State.HELD and saga.reason == reason:
@@ -105,9 +105,18 @@ class Marker:
         )
         return await self._desk.step(saga, step)
 
-    async def _still_active(self, saga: Saga, this: Round) -> bool:
+    async def _is_told_otherwise(self, saga: Saga, this: Round) -> bool:
+        """Whether the swap is no longer active, and its end is or will be taken in.
+
+        No end comes of a swap whose time is over on a chain on which it never began: finality was violated.
+        Before that it may begin again, and is then marked at once.
+        """
         swap = await this.fresh(saga.key.swap_id)
-        return swap is not None and swap.status is SwapStatus.ACTIVE
+        if swap is not None:
+            return swap.status is not SwapStatus.ACTIVE
+        at = this.tick.finalised
+        over = at.height >= saga.swap.timeout_block
+        return not over or saga.key.swap_id < await self._desk.contract.next_swap_id(at)
 
     def _hotkey_cannot(self, saga: Saga, refused: Refused) -> RecoveryEntry:
         return RecoveryEntry(

@@ -17,9 +17,10 @@ from tests.simulation.tao_rules import Transfer
 
 FOR_A_PERSON = (
     "SELECT s.id FROM sagas s JOIN recovery r ON r.saga_id = s.id AND r.cause = s.reason "
-    "WHERE s.state = 'HELD' AND s.reason = 'lane_taken_ambiguously'"
+    "WHERE s.state = 'HELD' AND s.reason IN ('lane_taken_ambiguously', 'mark_refused:SwapNotFound')"
 )
-"""Sagas that only a person can close: another program paid this user something from the payout's own lane."""
+"""Sagas that only a person can close: another program paid this user something from the payout's own lane;
+or the swap was paid and never began on the chain that is, since finality was violated."""
 PAYOUT_GONE = "landed_payout_is_gone"
 """Told of a swap that was completed before its payout's block was replaced."""
 OPEN_LANES = (
@@ -150,7 +151,8 @@ class Referee(Onlooker):
         for swap in self._final_swaps():
             if swap.miner in miners and swap.id not in known:
                 self._add("lost swap", f"swap {swap.id} has no saga")
-        held = {saga for (saga,) in memory.rows(FOR_A_PERSON)} if self.play.counts["rivals"] else set()
+        for_a_person = self.play.counts["rivals"] or self.play.violated
+        held = {saga for (saga,) in memory.rows(FOR_A_PERSON)} if for_a_person else set()
         for swap_id, saga_id in known.items():
             if saga_id in held or saga_id in orphaned.values():
                 continue
