@@ -11,6 +11,7 @@ from miner.amounts import Chain
 from miner.errors import Discarded, ReadFailed
 from miner.model import ImportedSend, Lane, Sighting, SwapStatus
 from miner.saga import State
+from miner.settle.books import LONGEST_LIFE
 from miner.verdict import FULFILLED_ELSEWHERE, IMPORTED, SPENT_BEFORE
 from tests.simulation.stage import Stage, tao_address
 from tests.simulation.tao_rules import Invoke, Transfer
@@ -47,11 +48,14 @@ async def test_a_swap_paid_before_the_first_start_is_never_paid_again() -> None:
 
 
 async def test_a_swap_open_at_the_first_start_that_nobody_paid_is_paid() -> None:
-    stage = Stage.make(timeout=TIMEOUT)
+    """Once what a lost store may have signed for it is dead."""
+    stage = Stage.make(timeout=120)
     swap_id = stage.open_swap()
     stage.tao_block(3)
     world = await world_before_its_first_round(stage)
-    await world.block(4)
+    await world.block(LONGEST_LIFE - 1)
+    assert world.received(swap_id) == []
+    await world.block(5)
     assert len(world.received(swap_id)) == 1
 
 

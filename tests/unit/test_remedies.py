@@ -21,7 +21,7 @@ GROUPS = {"collateral", "notify", "quote", "recovery", "service", "store"}
 """Commands that have commands of their own."""
 PROSE = set("of has is will would says keeps does and with as in on for to that".split())
 """Words that follow the program's name in a sentence about it."""
-_NAMED = re.compile(r"(?<![\w/.-])swap-miner((?: +(?:--?)?[A-Za-z][\w-]*)+)")
+_NAMED = re.compile(r"(?<![\w/.=-])swap-miner((?: +(?:--?)?[A-Za-z][\w-]*)+)")
 RUNNER = CliRunner()
 
 
