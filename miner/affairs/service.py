@@ -12,6 +12,7 @@ from miner.errors import EffectError, InvariantBroken, Refused
 from miner.lease import WATCH
 from miner.model import Affair, AffairKind, Asked, Came, Lane, LanePurpose, Outcome, Verb
 from miner.ports import Affairs, Heads
+from miner.settle.affairs import send
 from miner.settle.desk import Desk
 
 log = structlog.get_logger("affairs")
@@ -71,12 +72,9 @@ async def _send(desk: Desk, lane: Lane, heads: Heads, within_s: float) -> None:
     """Send what is stored. Whatever the answer, the next look tells what became of it (law 3)."""
     try:
         async with asyncio.timeout(within_s):
-            await desk.broadcast(lane)
+            await send(desk, lane, heads)
     except (EffectError, TimeoutError) as error:
         log.warning("broadcast_unsure", lane=lane.id, outcome=type(error).__name__, cause=str(error))
-        return
-    desk.sent[lane.id] = (lane.latest.tx.txid, heads.finalised.height)
-    log.info("broadcast", lane=lane.id, purpose=lane.purpose, txid=lane.latest.tx.txid)
 
 
 async def _judged(desk: Desk, asked: Asked, heads: Heads) -> AffairRuling:

@@ -50,6 +50,7 @@ from miner.model.policy import (
     RailPolicy,
 )
 from miner.model.record import (
+    PAYOUT_GONE,
     FeedEntry,
     JournalEntry,
     Json,
@@ -74,6 +75,7 @@ from miner.model.swap import (
 
 __all__ = [
     "NO_SWAP",
+    "PAYOUT_GONE",
     "AccountRow",
     "Adopted",
     "Affair",

@@ -88,6 +88,10 @@ class SagaPatch:
     next_attempt_ms: int | None = None
 
 
+PAYOUT_GONE = "landed_payout_is_gone"
+"""Cause of an entry on a payout that counted as landed and whose block was replaced."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecoveryEntry:
     """A line of the recovery log. One per saga and cause, ever.

@@ -52,7 +52,7 @@ def joined(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every entry once, from the log and the store, oldest first; and the lines that resolve entries."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for line in [*map(dict, file), *map(_of_store, store)]:
+    for line in [*map(dict, file), *(entry_facts(each, when(each.at_ms)) for each in store)]:
         found.setdefault(_key(line), plain(line))
     entries = sorted(found.values(), key=lambda one: (str(one["at"]), int(one["id"])))
     return (
@@ -61,11 +61,12 @@ def joined(
     )
 
 
-def _of_store(pending: PendingRecovery) -> dict[str, Any]:
+def entry_facts(pending: PendingRecovery, at: str | None) -> dict[str, Any]:
+    """A recovery entry of the store, named as in the recovery log; `at` is its time in words."""
     return {
         "schema_version": 1,
         "id": pending.id,
-        "at": when(pending.at_ms),
+        "at": at,
         "swap_id": pending.saga.swap_id,
         "contract": pending.saga.contract,
         "genesis": pending.saga.genesis,

@@ -18,6 +18,7 @@ from aiohttp import web
 from miner.errors import StoreError
 from miner.model import PendingRecovery
 from miner.ops.desk import Call, OpsDesk
+from miner.ops.entries import entry_facts
 from miner.ops.facts import plain
 from miner.ops.problems import Problem
 from miner.ops.reading import feed_facts
@@ -114,20 +115,8 @@ async def _recovery(desk: OpsDesk, after: int) -> AsyncIterator[bytes]:
 
 
 def _recovery_facts(pending: PendingRecovery) -> object:
-    return plain(
-        {
-            "schema_version": 1,
-            "id": pending.id,
-            "at": datetime.fromtimestamp(pending.at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-            "swap_id": pending.saga.swap_id,
-            "contract": pending.saga.contract,
-            "genesis": pending.saga.genesis,
-            "state": pending.state.value,
-            "cause": pending.entry.cause,
-            "what_to_do": pending.entry.what_to_do,
-            "detail": dict(pending.entry.detail),
-        }
-    )
+    at = datetime.fromtimestamp(pending.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return plain(entry_facts(pending, at))
 
 
 async def _write(out: web.StreamResponse, data: bytes) -> None:

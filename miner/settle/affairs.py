@@ -30,9 +30,9 @@ async def follow(desk: Desk, due: Collection[int], heads: Heads) -> bool:
             continue
         try:
             if lane.sighting is SightingKind.EXPIRED:
-                await _send(desk, await _fill(desk, lane), heads)
+                await send(desk, await _fill(desk, lane), heads)
             elif lane.id in due:
-                await _send(desk, lane, heads)
+                await send(desk, lane, heads)
         except StoreError:
             raise
         except EffectError as error:
@@ -57,7 +57,12 @@ async def _fill(desk: Desk, lane: Lane) -> Lane:
     return filled
 
 
-async def _send(desk: Desk, lane: Lane, heads: Heads) -> None:
+async def send(desk: Desk, lane: Lane, heads: Heads) -> None:
+    """Send the newest bytes of a lane.
+
+    Raises:
+        EffectError: What became of them is not known, or the node refused them.
+    """
     desk.sent.pop(lane.id, None)
     await desk.broadcast(lane)
     desk.sent[lane.id] = (lane.latest.tx.txid, heads.finalised.height)

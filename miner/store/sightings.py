@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from miner.errors import InvariantBroken
 from miner.model import (
+    PAYOUT_GONE,
     AttemptKind,
     Lane,
     LanePurpose,
@@ -28,7 +29,6 @@ _TAKEN_BY = {
     TakerEffect.PAYS_NOTHING: LaneState.TAKEN,
     TakerEffect.AMBIGUOUS: LaneState.SIGNED,
 }
-GONE = "landed_payout_is_gone"
 AFTER_THE_END = (
     "the swap was completed, then its payout's block was replaced, and another transaction spent what the "
     "payout spends: look in the account's history for what the user has received"
@@ -84,7 +84,7 @@ def _taken_after_the_end(conn: Connection, lane: Lane, saga_id: int, state: Lane
     if row is None:
         return state
     if row.state == State.COMPLETED.value and lane.purpose is LanePurpose.PAYOUT:
-        why = RecoveryEntry(GONE, AFTER_THE_END, {"slot": lane.slot})
+        why = RecoveryEntry(PAYOUT_GONE, AFTER_THE_END, {"slot": lane.slot})
         if operator.recover(conn, saga_id, State.COMPLETED, why):
             notices.entered(conn, row.swap_id, why)
     return LaneState.TAKEN

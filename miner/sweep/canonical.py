@@ -7,7 +7,7 @@ from bisect import bisect_right
 import structlog
 
 from miner.amounts import Chain
-from miner.model import Lane, LaneState, Payment, RecoveryEntry, Saga, Step
+from miner.model import PAYOUT_GONE, Lane, LaneState, Payment, RecoveryEntry, Saga, Step
 from miner.saga import Event
 from miner.settle.desk import Desk
 from miner.sweep.holding import SWEPT, hold, step_or_lose
@@ -16,7 +16,6 @@ log = structlog.get_logger("sweep")
 
 AT_ONCE = 10
 """Landed payouts that one sweep looks at, a request each; the next one goes on with the others."""
-CAUSE = "landed_payout_is_gone"
 
 
 class CanonicalSweep:
@@ -48,15 +47,15 @@ class CanonicalSweep:
         if lane is None or not await self._gone(lane):
             return 0
         why = RecoveryEntry(
-            CAUSE,
+            PAYOUT_GONE,
             "the block that held the payout is gone after it counted as final; the same bytes are sent again "
             f"where they are ours; look at `swap-miner show {saga.key.swap_id}`",
             {"payout_txid": lane.txid, "block": lane.block.height if lane.block else None},
         )
         if not await self._desk.store.reopen(lane, saga.state, why):
             return int(await hold(self._desk, saga, why))
-        log.critical(CAUSE, swap_id=saga.key.swap_id, txid=lane.txid, remedy=why.what_to_do)
-        note = Step(event=Event.NOTED, payload={SWEPT: CAUSE, "txid": lane.txid})
+        log.critical(PAYOUT_GONE, swap_id=saga.key.swap_id, txid=lane.txid, remedy=why.what_to_do)
+        note = Step(event=Event.NOTED, payload={SWEPT: PAYOUT_GONE, "txid": lane.txid})
         await step_or_lose(self._desk, saga, note)
         return 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from miner.amounts import Chain, user_receives
 from miner.errors import InvariantBroken
-from miner.model import Ending, EndingKind, JournalEntry, Swap
+from miner.model import PAYOUT_GONE, Ending, EndingKind, JournalEntry, Swap
 from miner.saga import INITIAL, Event, State, advance
 from tests.simulation.hands import ANOTHERS_ID
 from tests.simulation.onlooker import SEND_IN, Onlooker
@@ -21,8 +21,6 @@ FOR_A_PERSON = (
 )
 """Sagas that only a person can close: another program paid this user something from the payout's own lane;
 or the swap was paid and never began on the chain that is, since finality was violated."""
-PAYOUT_GONE = "landed_payout_is_gone"
-"""Told of a swap that was completed before its payout's block was replaced."""
 OPEN_LANES = (
     f"SELECT id FROM lanes WHERE closed = 0 AND saga_id NOT IN ({FOR_A_PERSON}) AND NOT (chain LIKE 'btc:%' "
     "AND sighting = 'unseen' AND saga_id IN (SELECT id FROM sagas WHERE state = 'COMPLETED'))"

@@ -67,21 +67,29 @@ class Receiver:
 
 
 @asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    """The address of an application on loopback while the body runs."""
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def receiving(*answers: Answer) -> AsyncIterator[Receiver]:
     """A receiver while the body runs."""
     receiver = Receiver(list(answers) or [Answer()])
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", receiver._answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook/canary-path"
-    try:
-        yield receiver
-    finally:
-        receiver.let_go.set()
-        await runner.cleanup()
+    async with serving(app) as url:
+        receiver.url = f"{url}/hook/canary-path"
+        try:
+            yield receiver
+        finally:
+            receiver.let_go.set()
 
 
 SECRET = "canary-key"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.unit.loading import loaded
 
 ROOT = Path(__file__).parents[2]
 LINES = """
@@ -20,12 +20,7 @@ LINES = """
 
 @pytest.fixture
 def script() -> ModuleType:
-    loader = SourceFileLoader("field_lessons", str(ROOT / "scripts" / "field-lessons"))
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return loaded("field-lessons")
 
 
 def test_every_lesson_names_tests_that_exist(script: ModuleType) -> None:

@@ -6,13 +6,13 @@ import json
 import re
 from email.message import Message
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.version import Version
+
+from tests.unit.loading import loaded
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -22,12 +22,7 @@ FORMATTER: Any = import_module("pip_audit._format.json").JsonFormat(False, True)
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    loader = SourceFileLoader("supply_chain", str(ROOT / "scripts" / "supply-chain"))
-    spec = spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return loaded("supply-chain")
 
 
 def answered(*found: tuple[Any, list[Any]]) -> str:

@@ -18,6 +18,7 @@ from tests.acceptance.crashes.troupe import Troupe
 from tests.devnet import accounts
 from tests.devnet.contract import TAO
 from tests.devnet.faults import Fault, FaultKind
+from tests.unit.receivers import serving
 
 DEPOSIT = "1 TAO"
 POST_COLLATERAL = "31b3f423"
@@ -172,15 +173,8 @@ async def telephone() -> AsyncIterator[Telephone]:
     phone = Telephone()
     app = web.Application()
     app.router.add_post("/{life}", phone.ring)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    phone.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with serving(app) as phone.url:
         yield phone
-    finally:
-        await runner.cleanup()
 
 
 async def told(troupe: Troupe) -> None:
