@@ -202,6 +202,25 @@ async def test_a_second_endpoint_takes_over_when_the_first_is_frozen(bench: Benc
     await _until(told, top)
 
 
+async def test_heads_of_another_chain_are_not_waited_for_for_ever(bench: Bench) -> None:
+    """The only endpoint pointed to a fork that was further; back again, its lower heads are told at last."""
+    limits = Limits(connect_s=5.0, reply_s=5.0, stall_s=3.0, silence_s=30.0)
+    node, chain = await bench.node(bench.first, limits=limits), bench.tao.chain
+    async with await ContractsChain.start() as fork, asyncio.timeout(PATIENCE_S):
+        true = (await chain.heads()).number
+        await fork.new_block(true + 100)
+        follow = node.follow()
+        assert (await anext(follow)).best.height == true
+        await bench.first.retarget(fork.url)
+        while (await anext(follow)).finalised.height < true + 50:
+            pass
+        since = bench.clock.monotonic()
+        await bench.first.retarget(chain.url)
+        back = await anext(follow)
+        assert bench.clock.monotonic() - since >= limits.stall_s - 1, "another endpoint's lag is waited out"
+        assert back.best.height < true + 50
+
+
 def _at_least(pauses: list[float], count: int) -> bool:
     return len(pauses) >= count
 

@@ -236,17 +236,37 @@ class Endpoints:
         last: Heads | None = None
         source: tuple[str, int] = ("", 0)
         silent_since: float | None = None
+        told_at = self._clock.monotonic()
         while True:
             changed, heads = self._changed, self.heads
             silent_since = self._silence(silent_since)
             now = (self._active.url, self._active.session)
-            if heads is None or heads == last or not _continues(last, heads, now == source):
+            if heads is None or heads == last or not self._continues(last, heads, now == source, told_at):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._limits.silence_s):
                         await changed.wait()
                 continue
-            last, source = heads, now
+            last, source, told_at = heads, now, self._clock.monotonic()
             yield heads
+
+    def _continues(self, last: Heads | None, heads: Heads, same_source: bool, told_at: float) -> bool:
+        """Whether heads may be told: another endpoint's view that is behind is no step back of the chain.
+
+        Where no endpoint has come up to the last ones for as long as a frozen one is waited for, they were
+        another chain's, or nobody's: the reader compares what it holds with what there is now (law 4).
+        """
+        if last is None or same_source or heads.finalised.height >= last.finalised.height:
+            return True
+        if self._clock.monotonic() - told_at < self._limits.stall_s:
+            return False
+        log.warning(
+            "heads_step_back",
+            used=self._active.url,
+            told=last.finalised.height,
+            now=heads.finalised.height,
+            remedy="no endpoint knows the block that was told as final: find out who told it",
+        )
+        return True
 
     def _silence(self, since: float | None) -> float | None:
         """Since when no endpoint has been connected; None while one is.
@@ -357,8 +377,3 @@ class Endpoints:
             if exc.sent:
                 raise OutcomeUnknown(what, exc.why) from exc
             raise NotSent(what, exc.why) from exc
-
-
-def _continues(last: Heads | None, heads: Heads, same_source: bool) -> bool:
-    """Whether heads may be told: another endpoint's view that is behind is not a step back of the chain."""
-    return last is None or same_source or heads.finalised.height >= last.finalised.height
