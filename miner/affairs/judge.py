@@ -28,6 +28,23 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteFacts:
+    """What a decision on a quote rests on.
+
+    Attributes:
+        text: What is to be committed.
+        committed: What is committed; None where nothing is.
+        problems: What would lead users astray, in words.
+        means: What users would get by it, in words; empty where they could not read it.
+    """
+
+    text: str
+    committed: str | None = None
+    problems: tuple[str, ...] = ()
+    means: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AffairFacts:
     """Everything that a decision on a miner's business rests on.
 
@@ -41,6 +58,7 @@ class AffairFacts:
         under_way: An affair of this hotkey that is not final, in words; empty where there is none.
         stopped: Why nothing new is signed for the hotkey's account; empty where it may be.
         refusal: The contract's own word in a dry run; empty where it would take it, or was not asked.
+        quote: For a quote.
     """
 
     name: str
@@ -52,6 +70,7 @@ class AffairFacts:
     under_way: str = ""
     stopped: str = ""
     refusal: str = ""
+    quote: QuoteFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +93,11 @@ class AffairRuling:
     def detail(self) -> Mapping[str, Json]:
         """The conditions as plain values."""
         return {"conditions": [{"holds": each.holds, "text": each.text} for each in self.conditions]}
+
+
+def seen_by(verb: Verb) -> str:
+    """The command that shows what came of it."""
+    return "swap-miner quote show" if verb is Verb.QUOTE else "swap-miner collateral view"
 
 
 def judge_affair(verb: Verb, facts: AffairFacts) -> AffairRuling:
@@ -103,6 +127,8 @@ def _nothing_to_do(verb: Verb, facts: AffairFacts) -> str:
         return f"it is not active{_since(standing)}"
     if verb is Verb.ACTIVATE and standing.active:
         return "it is active already"
+    if verb is Verb.QUOTE and facts.quote is not None and facts.quote.text == facts.quote.committed:
+        return f"it is committed already: {facts.quote.text}"
     return ""
 
 
@@ -226,6 +252,16 @@ def _idle(standing: MinerStanding) -> Condition:
     return Condition(not standing.has_swap, text, "wait until it has ended: swap-miner swaps")
 
 
+def _quote(facts: AffairFacts) -> list[Condition]:
+    quote = facts.quote or QuoteFacts(text="", problems=("there is none",))
+    remedy = "quote the addresses of the settings: swap-miner quote set --btc-to-tao RATE --tao-to-btc RATE"
+    found = [Condition(False, problem, remedy) for problem in quote.problems]
+    if not found:
+        size = len(quote.text.encode())
+        found.append(Condition(True, f"users can read it: {quote.text} ({size} bytes)"))
+    return [*found, *_sendable(facts)]
+
+
 def _activate(facts: AffairFacts) -> list[Condition]:
     standing = facts.standing
     found = [_running(standing)]
@@ -266,14 +302,20 @@ def _may_deactivate(facts: AffairFacts) -> str:
     )
 
 
+def _may_quote(facts: AffairFacts) -> str:
+    return facts.quote.means if facts.quote is not None else ""
+
+
 _CONDITIONS: Mapping[Verb, Callable[[AffairFacts], list[Condition]]] = {
     Verb.DEPOSIT: _deposit,
     Verb.WITHDRAW: _withdraw,
     Verb.ACTIVATE: _activate,
     Verb.DEACTIVATE: _sendable,
+    Verb.QUOTE: _quote,
 }
 _MAY: Mapping[Verb, Callable[[AffairFacts], str]] = {
     Verb.DEPOSIT: _may_deposit,
     Verb.WITHDRAW: _may_withdraw,
     Verb.DEACTIVATE: _may_deactivate,
+    Verb.QUOTE: _may_quote,
 }

@@ -6,11 +6,13 @@ import asyncio
 
 import structlog
 
-from miner.affairs.judge import AffairFacts, AffairRuling, judge_affair
+from miner.affairs.judge import AffairFacts, AffairRuling, QuoteFacts, judge_affair, seen_by
+from miner.affairs.quotes import in_words, problems_of
 from miner.amounts import Chain
 from miner.errors import EffectError, InvariantBroken, Refused
 from miner.lease import WATCH
 from miner.model import Affair, AffairKind, Asked, Came, Lane, LanePurpose, Outcome, Verb
+from miner.model.quote import parse_quote
 from miner.ports import Affairs, Heads
 from miner.settle.affairs import send
 from miner.settle.desk import Desk
@@ -21,6 +23,7 @@ KINDS = {
     Verb.DEPOSIT: AffairKind.DEPOSIT,
     Verb.WITHDRAW: AffairKind.WITHDRAW,
     Verb.DEACTIVATE: AffairKind.DEACTIVATE,
+    Verb.QUOTE: AffairKind.QUOTE,
 }
 
 
@@ -54,6 +57,7 @@ async def do(desk: Desk, asked: Asked, heads: Heads, within_s: float) -> Outcome
         lease = await desk.store.acquire(WATCH)
         claim = await _port(desk).prepare_affair(_affair(asked), heads.best)
     detail = {"verb": asked.verb.value, "amount": str(asked.amount), "reason": asked.reason}
+    detail |= {"quote": asked.text} if asked.text else {}
     lane = await desk.store.begin_affair(claim, lease, asked.actor, detail)
     await _send(desk, lane, heads, within_s)
     told = _told(asked, ruling)
@@ -63,7 +67,7 @@ async def do(desk: Desk, asked: Asked, heads: Heads, within_s: float) -> Outcome
         swap_id=asked.swap_id,
         came=Came.DONE,
         text=text,
-        remedy="see what became of it: swap-miner collateral view",
+        remedy=f"see what became of it: {seen_by(asked.verb)}",
         detail={**told.detail, "txid": txid, "nonce": lane.slot},
     )
 
@@ -111,6 +115,23 @@ async def gather(desk: Desk, asked: Asked, heads: Heads) -> AffairFacts:
         fee=desk.policy.mark_fee,
         under_way=await _under_way(desk, asked.account),
         stopped=stopped.get((tao.chain_id, asked.account), ""),
+        quote=await _quote(desk, asked, heads) if asked.verb is Verb.QUOTE else None,
+    )
+
+
+async def _quote(desk: Desk, asked: Asked, heads: Heads) -> QuoteFacts:
+    """The quote as users would read it, beside the one that they read now."""
+    miner = desk.verifier.miner(asked.account)
+    now = await _port(desk).committed(asked.account, heads.finalised)
+    committed = None if now is None else now.text
+    try:
+        quoted = parse_quote(asked.text)
+    except Refused as refused:
+        return QuoteFacts(text=asked.text, committed=committed, problems=(refused.cause,))
+    divisor = (await desk.contract.terms(heads.finalised)).fee_divisor
+    problems = problems_of(quoted, miner.accounts if miner is not None else {})
+    return QuoteFacts(
+        text=asked.text, committed=committed, problems=tuple(problems), means=in_words(quoted, divisor)
     )
 
 
@@ -122,7 +143,7 @@ async def _under_way(desk: Desk, account: str) -> str:
 
 
 def _affair(asked: Asked) -> Affair:
-    return Affair(KINDS[asked.verb], asked.account, asked.amount)
+    return Affair(KINDS[asked.verb], asked.account, asked.amount, asked.text)
 
 
 def _port(desk: Desk) -> Affairs:

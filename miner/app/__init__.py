@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Outbox, Store
+    from miner.verify import MinerAccounts
 
 
 async def open_store(settings: Settings) -> Store:
@@ -75,8 +76,8 @@ async def accept_code(settings: Settings, store: Store, actor: str) -> tuple[str
     return await accept(settings, store, actor)
 
 
-def one_miner(settings: Settings, named: str | None) -> tuple[str, str]:
-    """Name and hotkey of the miner that is named, or of the only one."""
+def one_miner(settings: Settings, named: str | None) -> MinerAccounts:
+    """The miner that is named, or the only one."""
     from miner.app.affairs import one_miner as found
 
     return found(settings, named)

@@ -14,6 +14,7 @@ from miner.app.wiring import Outside, connect, make_store
 from miner.config import Settings
 from miner.notify.log import configure
 from miner.ports import Store
+from miner.verify import MinerAccounts
 
 
 @asynccontextmanager
@@ -41,14 +42,13 @@ async def _store_if_any(settings: Settings) -> AsyncIterator[Store | None]:
         await store.close()
 
 
-def one_miner(settings: Settings, named: str | None) -> tuple[str, str]:
-    """Name and hotkey of the miner that is named, or of the only one.
+def one_miner(settings: Settings, named: str | None) -> MinerAccounts:
+    """The miner that is named, or the only one.
 
     Raises:
         ConfigError: There is none such, or several and none is named.
     """
-    found = holdings.the_one(load_keys(settings)[1], named)
-    return found.name, found.hotkey
+    return holdings.the_one(load_keys(settings)[1], named)
 
 
 async def wallets(settings: Settings, named: str | None) -> Sequence[Purse]:

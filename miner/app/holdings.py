@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from miner.affairs.holdings import Committed, Quotes, Standings
 from miner.affairs.wallet import Purse, purses
 from miner.app.wiring import Outside
-from miner.chains.substrate.commitments import committed
 from miner.errors import ConfigError, ReadFailed
 from miner.model import Head
 from miner.ports import Store
@@ -92,7 +91,7 @@ async def quotes(outside: Outside, netuid: int | None, named: str | None) -> Quo
     if netuid is None:
         told = [Committed(each.name, each.hotkey, each.accounts) for each in miners]
     else:
-        told = [await _committed(outside, netuid, each, at) for each in miners]
+        told = [await _committed(outside, each, at) for each in miners]
     return Quotes(told, divisor, at.height)
 
 
@@ -107,9 +106,9 @@ def netuid_for_quotes(netuid: int | None, read: bool) -> int | None:
     return netuid if read else None
 
 
-async def _committed(outside: Outside, netuid: int, miner: MinerAccounts, at: Head) -> Committed:
+async def _committed(outside: Outside, miner: MinerAccounts, at: Head) -> Committed:
     try:
-        found = await committed(outside.node, netuid, miner.hotkey, at)
+        found = await outside.affairs.committed(miner.hotkey, at)
     except ReadFailed as failed:
         return Committed(miner.name, miner.hotkey, miner.accounts, problem=str(failed))
     if found is None:

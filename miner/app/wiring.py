@@ -14,6 +14,7 @@ from miner.app import crash, telling
 from miner.app.bitcoin import bitcoin_rail
 from miner.app.keys import load_keys
 from miner.app.tell import SystemClock
+from miner.chains.substrate.commitments import SubnetCommitments
 from miner.chains.substrate.lanes import Lanes
 from miner.chains.substrate.link import Limits
 from miner.chains.substrate.node import SubstrateNode
@@ -117,6 +118,7 @@ async def connect(settings: Settings, clock: SystemClock) -> Outside:
             settings.contract.address,
             mark_fee=settings.limits.tao.mark_fee,
             error_name=(await node.blocks.runtime()).error_name,
+            commitments=SubnetCommitments(node, settings.contract.netuid),
         )
         heads = await node.heads()
         code_hash = await contract.check_code(heads.finalised)

@@ -1,4 +1,4 @@
-"""Asking for a miner's own business: `collateral deposit|withdraw`, `activate`, `deactivate`.
+"""Asking for a miner's own business: `collateral deposit|withdraw`, `activate`, `deactivate`, `quote set`.
 
 Each is a dry run until `--yes`: it reads, judges and changes nothing. With `--yes` it is a row that the
 daemon takes up in its next round and judges again; where no daemon runs, the command does it under the lease.
@@ -6,8 +6,9 @@ daemon takes up in its next round and judges again; where no daemon runs, the co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,9 @@ from miner.cli.options import ConfigOption, JsonOption, settings_of
 from miner.cli.render import say, say_json
 from miner.cli.wallet import MinerOption
 from miner.model import NO_SWAP, Asked, Came, Outcome, Verb
+
+if TYPE_CHECKING:
+    from miner.verify import MinerAccounts
 
 __all__ = ["WAIT_S", "ActorOption", "ReasonOption", "WaitOption", "YesOption", "ask"]
 
@@ -64,26 +68,39 @@ def ask(
     wait: float,
     config: Path | None,
     as_json: bool,
+    quoting: Callable[[MinerAccounts], str] | None = None,
 ) -> None:
     """Ask for one affair of one miner, and tell what came of it.
+
+    Args:
+        verb: What.
+        miner: Its name or hotkey; None for the only one.
+        amount: Collateral to move, rao.
+        yes: Whether it is done, and not only looked at.
+        reason: Why, for the log.
+        actor_name: Who asks; None for whoever runs the command.
+        wait: How long the daemon has for it, s.
+        config: The settings file.
+        as_json: Whether the answer is JSON.
+        quoting: For a quote: its text, from the miner's addresses.
 
     Raises:
         ConfigError: The miner is not named, or there is none such.
         Exit: With exit code 1 where it was refused or could not be done.
     """
     settings = settings_of(config, files=True)
-    name, hotkey = wiring().one_miner(settings, miner)
+    found = wiring().one_miner(settings, miner)
     asked = Asked(
         verb=verb,
         swap_id=NO_SWAP,
         actor=actor(actor_name),
         reason=reason,
-        account=hotkey,
+        account=found.hotkey,
         amount=amount,
+        text=quoting(found) if quoting is not None else "",
     )
-
     (outcome,) = settled(settings, [asked], yes, wait)
-    _tell(verb, name, hotkey, outcome, yes, as_json)
+    _tell(verb, found.name, found.hotkey, outcome, yes, as_json)
     if is_wrong(outcome):
         raise typer.Exit(Exit.WRONG)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from miner.config import CheckLine, SecretFile, Settings
     from miner.model import AccountRow, Asked, Audit, ImportedSend, Lease, OperatorRequest, Outcome, Saga
     from miner.ports import Outbox, Store
+    from miner.verify import MinerAccounts
 
 T = TypeVar("T")
 
@@ -59,8 +60,8 @@ class Wiring(Protocol):
     ) -> Sequence[Outcome]:
         """What would come of operators' requests now; nothing is changed and no lease taken."""
 
-    def one_miner(self, settings: Settings, named: str | None) -> tuple[str, str]:
-        """Name and hotkey of the miner that is named, or of the only one."""
+    def one_miner(self, settings: Settings, named: str | None) -> MinerAccounts:
+        """The miner that is named, or the only one."""
 
     async def ask(
         self,

@@ -1,4 +1,4 @@
-"""A miner's own business with the contract: how it stands, dry runs by name, claims for a lane."""
+"""A miner's own business: how it stands, dry runs by name, claims for a lane."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from miner.contract.registry import Choice
 from miner.contract.runtime import Gas
 from miner.contract.scale import CodecError, account_of
 from miner.errors import InvariantBroken, Refused
-from miner.model import Affair, AffairKind, Claim, Head, LanePurpose, MinerStanding
-from miner.ports import CallLanes, Substrate
+from miner.model import Affair, AffairKind, Claim, Commitment, Head, LanePurpose, MinerStanding
+from miner.ports import CallLanes, Commitments, Substrate
 
 MESSAGES: Final[Mapping[AffairKind, str]] = {
     AffairKind.DEPOSIT: "post_collateral",
@@ -38,7 +38,7 @@ READS: Final[Mapping[str, tuple[str, str, type]]] = {
 
 
 class ContractAffairs:
-    """`ports.Affairs` over one contract's messages.
+    """`ports.Affairs` over one contract's messages, and over its chain's commitments.
 
     Args:
         calls: The contract's messages.
@@ -46,16 +46,24 @@ class ContractAffairs:
         lanes: Nonce lanes of the miners' hotkeys.
         address: The contract's, SS58.
         max_fee: Most that a call's network fee may be, rao.
+        commitments: Where quotes are; None where this chain's are not known.
     """
 
     def __init__(
-        self, calls: Calls, substrate: Substrate, lanes: CallLanes, address: str, max_fee: int
+        self,
+        calls: Calls,
+        substrate: Substrate,
+        lanes: CallLanes,
+        address: str,
+        max_fee: int,
+        commitments: Commitments | None = None,
     ) -> None:
         self._calls = calls
         self._substrate = substrate
         self._lanes = lanes
         self._address = address
         self._max_fee = max_fee
+        self._commitments = commitments
 
     async def standing(self, miner: str, at: Head) -> MinerStanding:
         """See `Affairs.standing`; one request a field.
@@ -74,16 +82,17 @@ class ContractAffairs:
             raise CallFailed(label, UNKNOWN, f"{type(value).__name__} instead of {kind.__name__}")
         return value
 
+    async def committed(self, miner: str, at: Head) -> Commitment | None:
+        """See `Affairs.committed`."""
+        return await self._quotes.committed(miner, at)
+
     async def try_affair(self, affair: Affair, at: Head) -> None:
         """See `Affairs.try_affair`."""
-        await self._run(affair, at)
+        await self._call(affair, at)
 
     async def prepare_affair(self, affair: Affair, at: Head) -> Claim:
         """See `Affairs.prepare_affair`."""
-        gas = (await self._run(affair, at)).times(6, 5).capped(GAS_CAP)
-        call = self._substrate.contract_call(
-            self._address, self._data(affair), gas.ref_time, gas.proof_size, _value(affair)
-        )
+        call = await self._call(affair, at)
         return await self._lanes.prepare(
             account=affair.miner,
             call=call,
@@ -93,6 +102,20 @@ class ContractAffairs:
             die_by=at.height + LIFE_BLOCKS,
             max_fee=self._max_fee,
         )
+
+    async def _call(self, affair: Affair, at: Head) -> bytes:
+        if affair.kind is AffairKind.QUOTE:
+            return self._quotes.commitment_call(affair.text)
+        gas = (await self._run(affair, at)).times(6, 5).capped(GAS_CAP)
+        return self._substrate.contract_call(
+            self._address, self._data(affair), gas.ref_time, gas.proof_size, _value(affair)
+        )
+
+    @property
+    def _quotes(self) -> Commitments:
+        if self._commitments is None:
+            raise Refused("quotes", "no_commitments", "nothing is known of where this chain holds them")
+        return self._commitments
 
     async def _run(self, affair: Affair, at: Head) -> Gas:
         label = MESSAGES[affair.kind]
@@ -127,5 +150,5 @@ def _args(affair: Affair) -> dict[str, object]:
             return {"amount": affair.amount}
         case AffairKind.DEACTIVATE:
             return {"miner": affair.miner}
-        case AffairKind.DEPOSIT:
+        case AffairKind.DEPOSIT | AffairKind.QUOTE:
             return {}

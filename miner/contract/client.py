@@ -14,7 +14,7 @@ from miner.contract.swaps import SwapReads
 from miner.contract.terms import TermsReads
 from miner.errors import ConfigError
 from miner.model import BlockFacts, Claim, Ending, Head, Lane, Mark, Replacement, Sighting, Swap, Terms
-from miner.ports import CallLanes, Judgement, Substrate, SwapContract
+from miner.ports import CallLanes, Commitments, Judgement, Substrate, SwapContract
 
 
 class Contract(SwapContract):
@@ -36,6 +36,7 @@ class Contract(SwapContract):
         error_name: ErrorName | None = None,
         concurrency: int = 8,
         keep_terms_blocks: int = 300,
+        commitments: Commitments | None = None,
     ) -> None:
         """Nothing is asked of the node yet; see `check_code`.
 
@@ -48,6 +49,7 @@ class Contract(SwapContract):
             error_name: Names pallet errors in what is told to people.
             concurrency: Most requests under way at once.
             keep_terms_blocks: Blocks after which the settings are read again without an event.
+            commitments: Where the miners' quotes are; None where this chain's are not known.
 
         Raises:
             ConfigError: The address is none.
@@ -62,7 +64,7 @@ class Contract(SwapContract):
             raise ConfigError("contract.address", str(exc), "Give the contract's SS58 address") from exc
         self._swaps = SwapReads(calls)
         self._terms = TermsReads(calls, substrate, address, keep_terms_blocks)
-        self.affairs = ContractAffairs(calls, substrate, lanes, address, mark_fee)
+        self.affairs = ContractAffairs(calls, substrate, lanes, address, mark_fee, commitments)
         self._marks = Marks(calls, self._terms, substrate, lanes, address, mark_fee)
 
     @property

@@ -49,6 +49,7 @@ from miner.model.policy import (
     Policy,
     RailPolicy,
 )
+from miner.model.quote import Commitment
 from miner.model.record import (
     PAYOUT_GONE,
     FeedEntry,
@@ -89,6 +90,7 @@ __all__ = [
     "Came",
     "Caps",
     "Claim",
+    "Commitment",
     "ContractEvent",
     "Delivery",
     "DeliveryStanding",

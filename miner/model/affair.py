@@ -1,4 +1,4 @@
-"""A miner's own business with the contract, which no swap owns: collateral, and being active."""
+"""A miner's own business, which no swap owns: collateral, being active, and its quote."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ COOLDOWN_TIMEOUTS = 2
 
 
 class AffairKind(StrEnum):
-    """What a miner sends the contract on its own account."""
+    """What a miner sends on its own account."""
 
     DEPOSIT = "deposit"
     WITHDRAW = "withdraw"
     DEACTIVATE = "deactivate"
+    QUOTE = "quote"
+    """To the chain itself, where users read it; the contract has no part in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +27,13 @@ class Affair:
         kind: Which.
         miner: The calling hotkey, SS58 (prefix 42).
         amount: Collateral that moves, rao; 0 where none does.
+        text: The quote to commit; empty where it is none.
     """
 
     kind: AffairKind
     miner: str
     amount: int = 0
+    text: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.miner}"

@@ -7,6 +7,7 @@ canonical source (BTC), whatever the direction, and 0 switches a direction off. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -19,6 +20,19 @@ MOST_BYTES = 128
 EXAMPLES = {Chain.BTC: 1_000_000, Chain.TAO: 10**9}
 """What the previewed user pays: 0.01 BTC, 1 TAO."""
 _PARTS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What an account has committed.
+
+    Attributes:
+        block: When.
+        text: Its bytes as text, a byte that is no UTF-8 as U+FFFD; None where it holds no plain bytes.
+    """
+
+    block: int
+    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +110,24 @@ def compose_quote(
         Refused: `bad_quote`: users would not read it as one.
     """
     return parse_quote(":".join((VERSION, src, src_address, dst, dst_address, rate, counter_rate)))
+
+
+def quote_of(accounts: Mapping[Chain, str], btc_to_tao: str, tao_to_btc: str) -> Quote:
+    """A miner's quote over both chains.
+
+    Args:
+        accounts: The miner's addresses.
+        btc_to_tao: TAO per BTC for users who pay BTC; 0 switches that direction off.
+        tao_to_btc: TAO per BTC for users who pay TAO; likewise.
+
+    Raises:
+        Refused: `bad_quote`: users would not read it as one.
+    """
+    missing = [chain for chain in (Chain.BTC, Chain.TAO) if chain not in accounts]
+    if missing:
+        raise _bad(f"the settings have no {missing[0]} address for this miner")
+    btc, tao = accounts[Chain.BTC], accounts[Chain.TAO]
+    return compose_quote(Chain.BTC, btc, Chain.TAO, tao, btc_to_tao, tao_to_btc)
 
 
 def _parts(text: str) -> list[str]:

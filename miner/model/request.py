@@ -35,11 +35,13 @@ class Verb(StrEnum):
     """Tell what keeps a miner from being voted active; validators do it, so nothing is sent."""
     DEACTIVATE = "deactivate"
     """End a miner's service."""
+    QUOTE = "quote"
+    """Commit a quote, where users read it."""
 
     @property
     def is_affair(self) -> bool:
         """Whether it is about a miner and not about a swap."""
-        return self in (Verb.DEPOSIT, Verb.WITHDRAW, Verb.ACTIVATE, Verb.DEACTIVATE)
+        return self in (Verb.DEPOSIT, Verb.WITHDRAW, Verb.ACTIVATE, Verb.DEACTIVATE, Verb.QUOTE)
 
 
 class Standing(StrEnum):
@@ -81,6 +83,7 @@ class Asked:
         hold_s: For a release: how long it is kept from being set aside again.
         account: For a miner's affair: its hotkey.
         amount: For collateral: how much, rao.
+        text: For a quote: what is committed.
     """
 
     verb: Verb
@@ -92,6 +95,7 @@ class Asked:
     hold_s: int = 0
     account: str = ""
     amount: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

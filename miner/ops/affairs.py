@@ -1,4 +1,4 @@
-"""A miner's own business over the API: what it holds, how it stands, collateral, being active."""
+"""A miner's own business over the API: what it holds, how it stands, collateral, being active, quotes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from miner.model import NO_SWAP, Asked, Verb
 from miner.ops import business
 from miner.ops.desk import Call, OpsDesk
 from miner.ops.facts import plain
-from miner.ops.forms import Collateral, MinerQuery, MinersQuery, OfMiner, QuoteQuery
+from miner.ops.forms import Collateral, MinerQuery, MinersQuery, NewQuote, OfMiner, QuoteQuery
 from miner.ops.operating import LOOK_S, actor_of, came_of, settled
 from miner.ops.problems import Problem, told
 
@@ -64,6 +64,7 @@ def asking_for_miner(verb: Verb) -> Callable[[OpsDesk, Call], Awaitable[web.Resp
             reason=said.reason.strip(),
             account=hotkey,
             amount=int(said.amount) if isinstance(said, Collateral) else 0,
+            text=said.text.strip() if isinstance(said, NewQuote) else "",
         )
         found = await settled(desk, asked, said.dry_run, said.wait_s)
         return came_of(found, said.dry_run, miner=name, hotkey=hotkey)
@@ -75,6 +76,7 @@ def asking_for_miner(verb: Verb) -> Callable[[OpsDesk, Call], Awaitable[web.Resp
 _WHAT = {
     Verb.DEPOSIT: "Post collateral from the miner's hotkey. A dry run unless it says otherwise.",
     Verb.WITHDRAW: "Take collateral back to the miner's hotkey; each condition that is not met is told.",
+    Verb.QUOTE: "Commit a quote, where users read it; judged first. A dry run unless it says otherwise.",
     Verb.DEACTIVATE: "End a miner's service: no new users are given to it. Open swaps go on.",
 }
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from miner.affairs.holdings import Committed, Quotes, Standings
+from miner.affairs.quotes import preview_of, problems_of
 from miner.affairs.wallet import Purse
 from miner.amounts import Chain, format_amount
 from miner.errors import Refused
 from miner.model import Lane, MinerStanding
-from miner.model.quote import Direction, Quote, parse_quote, preview
+from miner.model.quote import Direction, parse_quote
 
 
 def _text(amount: int | None) -> str | None:
@@ -112,57 +113,25 @@ def _quote(miner: Committed, fee_divisor: int, text: str | None) -> dict[str, An
         quoted = parse_quote(text)
     except Refused as refused:
         return {**facts, "problems": [refused.cause]}
+    problems = problems_of(quoted, miner.accounts)
+    if not any(direction.offered for direction in quoted.directions):
+        problems.append("both directions are switched off")
     return {
         **facts,
         "valid": True,
         "directions": [_direction(each, fee_divisor) for each in quoted.directions],
-        "problems": problems_of(quoted, miner),
+        "problems": problems,
     }
 
 
 def _direction(direction: Direction, fee_divisor: int) -> dict[str, Any]:
-    facts: dict[str, Any] = {
+    told = preview_of(direction, fee_divisor)
+    return {
         "from": direction.source,
         "to": direction.dest,
         "users_pay_to": direction.pays_to,
         "miner_pays_from": direction.pays_from,
         "rate": direction.rate,
         "offered": direction.offered,
-        "preview": None,
+        "preview": told and {"pays": str(told.pays), "receives": str(told.receives), "text": str(told)},
     }
-    try:
-        told = preview(direction, fee_divisor)
-    except Refused:
-        return facts
-    pays = {"pays": str(told.pays), "receives": str(told.receives), "text": str(told)}
-    return {**facts, "preview": pays}
-
-
-def problems_of(quoted: Quote, miner: Committed) -> list[str]:
-    """What is wrong with a quote that users can read: they would be led astray by it."""
-    problems = []
-    for chain, address in (
-        (quoted.forward.source, quoted.forward.pays_to),
-        (quoted.forward.dest, quoted.forward.pays_from),
-    ):
-        if chain not in tuple(Chain):
-            problems.append(f"{chain!r} is no chain that a swap may name")
-        elif miner.accounts.get(Chain(chain)) not in (None, address):
-            ours = miner.accounts[Chain(chain)]
-            problems.append(f"its {chain} address is {address}, and the daemon pays from {ours}")
-        elif Chain(chain) not in miner.accounts:
-            problems.append(f"it names {chain}, for which the settings have no address")
-    for direction in quoted.directions:
-        problems += _unpayable(direction)
-    if not any(direction.offered for direction in quoted.directions):
-        problems.append("both directions are switched off")
-    return problems
-
-
-def _unpayable(direction: Direction) -> list[str]:
-    try:
-        preview(direction, 1)
-    except Refused as refused:
-        if refused.name == "bad_rate":
-            return [f"swaps {direction.source} to {direction.dest} would be refused: {refused.cause}"]
-    return []

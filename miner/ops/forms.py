@@ -59,6 +59,16 @@ class Collateral(OfMiner):
     amount: Rao
 
 
+class NewQuote(OfMiner):
+    """A quote to commit."""
+
+    text: str = Field(
+        min_length=1,
+        max_length=512,
+        description="`v1:{src}:{src_addr}:{dst}:{dst_addr}:{rate}:{counter_rate}`, at most 128 bytes",
+    )
+
+
 class Drain(Asking):
     """Finish what is open, and end."""
 

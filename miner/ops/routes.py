@@ -139,6 +139,7 @@ ROUTES: tuple[Route, ...] = (
     _wait("drain", deciding.drain, forms.Draining, forms.Drain),
     _ask_for_miner("collateral/deposit", Verb.DEPOSIT, forms.Collateral),
     _ask_for_miner("collateral/withdraw", Verb.WITHDRAW, forms.Collateral),
+    _ask_for_miner("quote/set", Verb.QUOTE, forms.NewQuote),
     _ask_for_miner("deactivate", Verb.DEACTIVATE, forms.OfMiner),
     _do("recovery/resolve", recovering.resolve, forms.Resolved, forms.Resolve, 404, 409),
     _do("notify/test", notices.send_test, forms.Tested, forms.Target, 404),

@@ -10,13 +10,14 @@ from miner.ports.contract import Affairs, Judgement, SwapContract
 from miner.ports.nodes import Clock, Endpoint, Heads, Node
 from miner.ports.rail import Rail
 from miner.ports.store import Store
-from miner.ports.substrate import CallLanes, RawBlock, RawContractEvent, Substrate
+from miner.ports.substrate import CallLanes, Commitments, RawBlock, RawContractEvent, Substrate
 from miner.ports.telling import Messenger, Outbox, RecoveryLog, Tell
 
 __all__ = [
     "Affairs",
     "CallLanes",
     "Clock",
+    "Commitments",
     "Endpoint",
     "Heads",
     "Judgement",

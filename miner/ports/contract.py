@@ -11,6 +11,7 @@ from miner.model import (
     Affair,
     BlockFacts,
     Claim,
+    Commitment,
     Ending,
     Head,
     Lane,
@@ -120,18 +121,28 @@ class SwapContract(Protocol):
 
 
 class Affairs(Protocol):
-    """A miner's own business with the contract, which no swap owns: collateral, and being active."""
+    """A miner's own business, which no swap owns: collateral, being active, and its quote."""
 
     @reads
     async def standing(self, miner: str, at: Head) -> MinerStanding:
         """How a miner stands with the contract at a block; None for what this contract does not tell."""
 
     @reads
-    async def try_affair(self, affair: Affair, at: Head) -> None:
-        """Dry-run a call.
+    async def committed(self, miner: str, at: Head) -> Commitment | None:
+        """What a miner has committed as its quote, at a block; None where it has nothing.
 
         Raises:
-            Refused: The contract's named error; `no_such_message` where it has no such message.
+            Refused: `no_commitments`: this chain holds no quotes; `no_netuid`: no subnet is set.
+            ReadFailed: Nothing was learned.
+        """
+
+    @reads
+    async def try_affair(self, affair: Affair, at: Head) -> None:
+        """Dry-run a call; a quote's only as far as that there is such a call.
+
+        Raises:
+            Refused: The contract's named error; `no_such_message` where it has no such message; as for
+                `committed`.
             ReadFailed: Anything else, an unknown variant included.
         """
 

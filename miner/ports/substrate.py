@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from miner.boundary import acts, reads
-from miner.model import Claim, Head, Lane, LanePurpose, Replacement, Sighting
+from miner.model import Claim, Commitment, Head, Lane, LanePurpose, Replacement, Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,21 @@ class Substrate(Protocol):
         self, contract: str, data: bytes, ref_time: int, proof_size: int, value: int = 0
     ) -> bytes:
         """SCALE bytes of `Contracts.call`; raises `ReadFailed` before `connect`."""
+
+
+class Commitments(Protocol):
+    """What accounts commit on a subnet of the chain: where users read quotes.
+
+    Each raises `Refused`: `no_commitments` where this chain has none, `no_netuid` where no subnet is set.
+    """
+
+    @reads
+    async def committed(self, account: str, at: Head) -> Commitment | None:
+        """What an account has committed, at a block; None where it has nothing; or raises `ReadFailed`."""
+
+    @reads
+    def commitment_call(self, text: str) -> bytes:
+        """SCALE bytes of the call that commits a text of at most 128 bytes; `ReadFailed` before `connect`."""
 
 
 class CallLanes(Protocol):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from miner.affairs.judge import seen_by
 from miner.model import Asked, Came, OperatorRequest, Outcome, Standing
 
 
 def where_to_look(asked: Asked) -> str:
     """The command that shows what came of a request."""
-    return "swap-miner collateral view" if asked.verb.is_affair else f"swap-miner show {asked.swap_id}"
+    return seen_by(asked.verb) if asked.verb.is_affair else f"swap-miner show {asked.swap_id}"
 
 
 def outcome_of(request: OperatorRequest, wait_s: float) -> Outcome:

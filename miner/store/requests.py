@@ -37,6 +37,7 @@ def _ask(conn: Connection, asked: Asked, ttl_ms: int) -> int:
                 "hold_s": asked.hold_s,
                 "account": asked.account,
                 "amount": asked.amount,
+                "text": asked.text,
             }
         ),
         "expires_at_ms": 0,
@@ -71,6 +72,8 @@ def answer(conn: Connection, owner_id: str, request: OperatorRequest, outcome: O
     detail = {"request": request.id, "reason": asked.reason, "txid": asked.txid, **told}
     if asked.account:
         detail |= {"account": asked.account, "amount": str(asked.amount)}
+    if asked.text:
+        detail["quote"] = asked.text
     operator.log(conn, asked.actor, asked.verb.value, detail)
     return True
 

@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.harness import Stage
 from tests.devnet.contract import TAO
-from tests.devnet.terms import ChainName
+from tests.devnet.terms import SUBNET, ChainName
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -40,16 +40,38 @@ async def test_what_a_miner_holds_and_how_it_stands(stage: Stage) -> None:
     assert int(view["collateral"]) >= TAO
 
 
-async def test_this_chain_holds_no_quotes_and_says_so(stage: Stage) -> None:
+async def test_a_quote_by_the_running_daemon_and_by_the_command_alone(stage: Stage) -> None:
+    """Judged, committed, read back; the same again is nothing to do; what misleads users is refused."""
     config = stage.config()
     assert "contract.netuid" in await stage.cli("quote", "show", code=2)
-    config.write_text(config.read_text().replace("[contract]", "[contract]\nnetuid = 7"))
-    assert "has no `Commitments.CommitmentOf`" in await stage.cli("quote", "show", code=1)
-    wallet = {row["chain"]: row["account"] for row in (await told(stage, "wallet"))["accounts"][:2]}
-    text = f"v1:btc:{wallet['btc']}:tao:{wallet['tao']}:345:350"
+    config.write_text(config.read_text().replace("[contract]", f"[contract]\nnetuid = {SUBNET}"))
     name = (await told(stage, "wallet"))["accounts"][0]["miner"]
-    (row,) = (await told(stage, "quote", "show", "--miner", name, "--text", text))["miners"]
+    wallet = {
+        row["chain"]: row["account"] for row in (await told(stage, "wallet", "--miner", name))["accounts"]
+    }
+    miner, text = ("--miner", name), f"v1:btc:{wallet['btc']}:tao:{wallet['tao']}:345:350"
+    assert "it has committed no text" in await stage.cli("quote", "show", *miner, code=1)
+    (row,) = (await told(stage, "quote", "show", *miner, "--text", text))["miners"]
     assert row["directions"][0]["preview"]["receives"] == "3415500000"
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        rates = ("--btc-to-tao", "345", "--tao-to-btc", "350")
+        dry = await told(stage, "quote", "set", *rates, *miner)
+        assert (dry["outcome"], "receives 3.4155 TAO" in dry["text"]) == ("would", True)
+        assert (await told(stage, "quote", "set", *rates, *miner, "--yes"))["outcome"] == "done"
+        await stage.step(daemon, blocks=2)
+        (row,) = (await told(stage, "quote", "show", *miner))["miners"]
+        assert (row["text"], row["valid"], row["problems"]) == (text, True, [])
+        same = await told(stage, "quote", "set", *rates, *miner, "--yes")
+        assert (same["outcome"], "committed already" in same["text"]) == ("nothing", True)
+        wrong = text.replace(wallet["btc"], "bcrt1qother")
+        refused = await told(stage, "quote", "set", "--text", wrong, *miner, "--yes", code=1)
+        assert "its btc address is bcrt1qother" in refused["text"]
+    off = ("--btc-to-tao", "0", "--tao-to-btc", "0")
+    assert (await told(stage, "quote", "set", *off, *miner, "--yes"))["outcome"] == "done"
+    await stage.step(blocks=1)
+    assert "both directions are switched off" in await stage.cli("quote", "show", *miner, code=1)
+    assert stage.rows("SELECT purpose, amount FROM lanes") == [("affair", 0)] * 2
 
 
 async def test_collateral_by_the_running_daemon_and_by_the_command_alone(stage: Stage) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from miner.chains.substrate.commitments import SubnetCommitments
 from miner.chains.substrate.lanes import Lanes
 from miner.chains.substrate.node import SubstrateNode
-from miner.contract import Contract
+from miner.contract import Contract, load
+from miner.contract.affairs import ContractAffairs
 from miner.model import Attempt, AttemptKind, Claim, ContractEvent, Head, Lane, LaneState, Mark
-from tests.devnet import accounts
+from tests.devnet import accounts, paths
 from tests.devnet.terms import ChainName, Request
 from tests.devnet.world import Devnet
 
@@ -45,6 +47,12 @@ class Bench:
 
     def hotkey(self, index: int) -> str:
         return str(self.devnet.miners[index].hotkey.ss58_address)
+
+    def affairs(self, netuid: int | None) -> ContractAffairs:
+        """The miners' own business, with quotes on a subnet."""
+        commitments = SubnetCommitments(self.node, netuid)
+        metadata, address = load(paths.CONTRACT_METADATA), self.devnet.contract.address
+        return Contract(self.node, self.lanes, metadata, address, commitments=commitments).affairs
 
     async def head(self) -> Head:
         told = await self.devnet.chain.heads()

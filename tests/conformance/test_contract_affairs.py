@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from miner.errors import Refused
-from miner.model import Affair, AffairKind, AttemptKind, LaneState
+from miner.model import Affair, AffairKind, AttemptKind, Commitment, Lane, LaneState
 from tests.conformance.contract_bench import Bench
 from tests.conformance.test_contract import bench, both, chain_with_contract
 from tests.devnet.contract import TAO
+from tests.devnet.terms import SUBNET
 
 __all__ = ["bench", "chain_with_contract"]
 pytestmark = [
@@ -23,6 +24,46 @@ NAMES = [
     (AffairKind.DEPOSIT, 1_000 * TAO, "ExceedsMaxCollateral"),
     (AffairKind.WITHDRAW, TAO, "MinerStillActive"),
 ]
+
+
+QUOTE = "v1:btc:bcrt1qalice:tao:5Alice:345:350"
+
+
+async def commit(bench: Bench, text: str, netuid: int | None = SUBNET) -> Lane:
+    """Sign a commitment for the hotkey's next nonce, and have a block include it."""
+    affairs = bench.affairs(netuid)
+    claim = await affairs.prepare_affair(Affair(AffairKind.QUOTE, bench.miner, text=text), await bench.head())
+    (lane,) = await bench.land((claim, claim.nonce_floor or 0))
+    attempts = tuple(replace(each, kind=AttemptKind.CALL) for each in lane.attempts)
+    return replace(lane, attempts=attempts, state=LaneState.SIGNED)
+
+
+@pytest.mark.parametrize(
+    "text", [QUOTE, QUOTE.ljust(128, "0"), "\u00e9"], ids=["quote", "longest", "no-ascii"]
+)
+async def test_a_quote_is_committed_and_read_back_as_it_is(bench: Bench, text: str) -> None:
+    affairs = bench.affairs(SUBNET)
+    assert await affairs.committed(bench.miner, await bench.head()) is None
+    seen = await bench.contract.locate(await commit(bench, text))
+    assert (seen.succeeded, seen.kind_seen) == (True, AttemptKind.CALL)
+    at = await bench.head()
+    assert await affairs.committed(bench.miner, at) == Commitment(at.height, text)
+    await commit(bench, "v1:")
+    assert await affairs.committed(bench.miner, await bench.head()) == Commitment(at.height + 1, "v1:")
+
+
+async def test_a_commitment_that_the_chain_does_not_take_has_failed(bench: Bench) -> None:
+    seen = await bench.contract.locate(await commit(bench, QUOTE, SUBNET + 1))
+    assert (seen.succeeded, seen.final) == (False, True)
+    assert await bench.affairs(SUBNET + 1).committed(bench.miner, await bench.head()) is None
+
+
+async def test_without_a_subnet_there_are_no_quotes(bench: Bench) -> None:
+    for affairs, name in ((bench.affairs(None), "no_netuid"), (bench.contract.affairs, "no_commitments")):
+        with pytest.raises(Refused, match=name):
+            await affairs.committed(bench.miner, await bench.head())
+        with pytest.raises(Refused, match=name):
+            await affairs.try_affair(Affair(AffairKind.QUOTE, bench.miner, text=QUOTE), await bench.head())
 
 
 @both

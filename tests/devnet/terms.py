@@ -12,6 +12,8 @@ from enum import StrEnum
 from Crypto.Hash import keccak
 from substrateinterface import Keypair
 
+SUBNET = 7
+"""The devnet's one subnet: where quotes are committed."""
 _DECIMALS = {"btc": 8, "tao": 9}
 _RATE_SCALE = 10**18
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from miner.errors import Refused
-from miner.model import Affair, AffairKind, Claim, Head, LanePurpose, MinerStanding
+from miner.model import Affair, AffairKind, Claim, Commitment, Head, LanePurpose, MinerStanding
 from tests.simulation.model_lanes import ModelLanes
 from tests.simulation.tao_rules import Remark, Transfer
 
@@ -21,12 +21,14 @@ class ModelAffairs:
         address: The contract's.
         told: How miners stand, where it is not the usual.
         refusals: The contract's word to each kind of call, where it refuses.
+        quotes: What miners have committed.
     """
 
     lanes: ModelLanes
     address: str
     told: dict[str, MinerStanding] = field(default_factory=dict)
     refusals: dict[AffairKind, str] = field(default_factory=dict)
+    quotes: dict[str, Commitment] = field(default_factory=dict)
 
     async def standing(self, miner: str, at: Head) -> MinerStanding:
         """See `Affairs`."""
@@ -36,6 +38,11 @@ class ModelAffairs:
             has_swap=False, reserved_until=0, deactivation_block=0, timeout_blocks=150, halted=False,
         )  # fmt: skip
         return self.told.get(miner, usual)
+
+    async def committed(self, miner: str, at: Head) -> Commitment | None:
+        """See `Affairs`."""
+        self.lanes.link.read("committed", miner)
+        return self.quotes.get(miner)
 
     async def try_affair(self, affair: Affair, at: Head) -> None:
         """See `Affairs`."""

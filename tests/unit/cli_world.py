@@ -42,6 +42,7 @@ from miner.model import (
 from miner.ports import Outbox, Store
 from miner.saga import Event
 from miner.store import SqlStore
+from miner.verify import MinerAccounts
 from tests.unit.config_files import ALICE, BOB, write_settings
 
 T = TypeVar("T")
@@ -141,8 +142,8 @@ class Wired:
             return None
         return await store.clear_account(TAO, account, 10, actor)
 
-    def one_miner(self, settings: Settings, named: str | None) -> tuple[str, str]:
-        return settings.miners[0].name, ALICE
+    def one_miner(self, settings: Settings, named: str | None) -> MinerAccounts:
+        return MinerAccounts(settings.miners[0].name, ALICE, {Chain.TAO: BOB, Chain.BTC: "bcrt1qalice"})
 
     async def would(
         self, settings: Settings, store: Store | None, asked: Sequence[Asked]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miner.affairs.judge import AffairFacts, AffairRuling, judge_affair
+from miner.affairs.judge import AffairFacts, AffairRuling, QuoteFacts, judge_affair
 from miner.model import Came, MinerStanding, Verb
 
 TAO = 10**9
@@ -78,6 +78,20 @@ def test_what_does_not_hold_refuses_and_says_what_would_help(
     assert text in ruling.text
     assert remedy in ruling.remedy
     assert bool(remedy) == bool(ruling.remedy)
+
+
+def test_a_quote_is_judged_as_users_read_it() -> None:
+    good = QuoteFacts(text="v1:…", committed="v1:other", means="a user who pays 1 TAO receives 0.1 BTC")
+    may = judge_affair(Verb.QUOTE, facts(amount=0, quote=good))
+    assert (may.came, may.text, missing(may)) == (Came.WOULD, good.means, [])
+    again = judge_affair(Verb.QUOTE, facts(amount=0, quote=replace(good, committed=good.text)))
+    assert (again.came, again.text) == (Came.NOTHING, "it is committed already: v1:…")
+    bad = judge_affair(Verb.QUOTE, facts(amount=0, quote=replace(good, problems=("its btc address is x",))))
+    assert (bad.came, bad.text) == (Came.REFUSED, "its btc address is x")
+    assert "swap-miner quote set" in bad.remedy
+    poor = judge_affair(Verb.QUOTE, facts(amount=0, spendable=4, quote=good))
+    assert (poor.came, "needs 0.000000005 TAO" in poor.text) == (Came.REFUSED, True)
+    assert judge_affair(Verb.QUOTE, facts(amount=0)).came is Came.REFUSED
 
 
 def test_the_cooldown_ends_exactly_at_its_block() -> None:

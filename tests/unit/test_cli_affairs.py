@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from miner.affairs.holdings import Committed, Quotes
 from miner.affairs.judge import about
 from miner.affairs.wallet import Purse
@@ -161,6 +163,44 @@ class TestQuote:
         ran = run("quote", "show")
         assert ran.code == 1
         assert "has no `Commitments`" in ran.err
+
+
+class TestQuoteSet:
+    def test_the_settings_addresses_and_the_two_rates(self, world: World, run: Any) -> None:
+        assert run("quote", "set", "--btc-to-tao", "345", "--tao-to-btc", "0").code == 0
+        (asked,) = world.wired.asked
+        assert (asked.verb, asked.account, asked.amount) == (Verb.QUOTE, ALICE, 0)
+        assert asked.text == f"v1:btc:bcrt1qalice:tao:{BOB}:345:0"
+
+    def test_a_whole_text_goes_as_it_is(self, world: World, run: Any) -> None:
+        run("quote", "set", "--text", QUOTE, "--yes")
+
+        async def rows(store: Any) -> Any:
+            return await store.requests(range(1, 5))
+
+        (request,) = world.with_store(rows)
+        assert request.asked.text == QUOTE
+
+    @pytest.mark.parametrize(
+        ("words", "told"),
+        [
+            ((), "give both rates, or the whole quote"),
+            (("--btc-to-tao", "345"), "0 switches that direction off"),
+            (("--btc-to-tao", "345", "--text", QUOTE), "give both rates, or the whole quote"),
+        ],
+    )
+    def test_what_is_missing_is_wrong_usage(
+        self, world: World, run: Any, words: tuple[str, ...], told: str
+    ) -> None:
+        ran = run("quote", "set", *words)
+        assert (ran.code, world.wired.asked) == (2, [])
+        assert told in " ".join(ran.err.split())
+
+    @pytest.mark.parametrize("rate", ["NaN", "-1", "much", "Infinity"])
+    def test_what_users_could_not_read_is_not_asked_for(self, world: World, run: Any, rate: str) -> None:
+        ran = run("quote", "set", "--btc-to-tao", rate, "--tao-to-btc", "1", "--yes")
+        assert (ran.code, world.wired.asked) == (1, [])
+        assert f"rate '{rate}'" in ran.err
 
 
 class TestAsking:

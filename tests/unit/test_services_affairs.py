@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from miner.amounts import Chain
 from miner.errors import StaleSaga, StoreUnavailable
 from miner.model import (
     NO_SWAP,
@@ -14,6 +16,7 @@ from miner.model import (
     Asked,
     AttemptKind,
     Came,
+    Commitment,
     Lane,
     LanePurpose,
     LaneState,
@@ -116,6 +119,26 @@ async def test_what_is_on_its_way_is_set_aside(world: World) -> None:
     assert await world.store.reserved(world.tao.chain_id, hotkey) == before + AMOUNT
     await world.block()
     assert await world.store.reserved(world.tao.chain_id, hotkey) == before
+
+
+async def test_a_quote_is_one_lane_too_and_only_what_users_can_read_is_sent(world: World) -> None:
+    miner = world.stage.miners[0]
+    text = f"v1:btc:{miner.accounts[Chain.BTC]}:tao:{miner.accounts[Chain.TAO]}:345:350"
+    wrong = replace(asked(world, Verb.QUOTE, 0), text=text.replace(miner.accounts[Chain.BTC], "bcrt1qother"))
+    refused = await do(world, wrong)
+    assert (refused.came, "its btc address is bcrt1qother" in refused.text) == (Came.REFUSED, True)
+    assert (await do(world, replace(wrong, text="v2:"))).came is Came.REFUSED
+    assert await world.store.affairs() == []
+    wanted = replace(wrong, text=text)
+    outcome = await do(world, wanted)
+    assert (outcome.came, outcome.remedy) == (Came.DONE, "see what became of it: swap-miner quote show")
+    assert "a user who pays 0.01 BTC receives" in outcome.text
+    await world.block()
+    lane = await newest(world)
+    assert (lane.state, lane.amount) == (LaneState.LANDED, 0)
+    world.affairs.quotes[miner.hotkey] = Commitment(1, text)
+    again = await do(world, wanted)
+    assert (again.came, len(await world.store.affairs())) == (Came.NOTHING, 1)
 
 
 @pytest.mark.parametrize("lost", ["lost_sends", "lost_replies"])

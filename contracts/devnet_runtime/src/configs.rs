@@ -139,3 +139,11 @@ impl pallet_contracts::Config for Runtime {
     type ApiVersion = ();
     type Xcm = ();
 }
+
+impl crate::commitments::Config for Runtime {
+    type MaxFields = ConstU32<1>;
+    type Subnet = frame_support::traits::ConstU16<{ crate::SUBNET }>;
+    // As on Subtensor: 3100 bytes in 360 blocks.
+    type MaxSpace = ConstU64<3_100>;
+    type EpochBlocks = ConstU32<360>;
+}

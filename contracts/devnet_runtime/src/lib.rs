@@ -1,9 +1,9 @@
 //! The runtime of swap-miner's local devnet: a small Substrate chain with `pallet-contracts`.
 //!
 //! It stands in for Subtensor where a miner touches it: `u64` balances with nine decimals, SS58
-//! prefix 42, an existential deposit of 500 rao, transaction extensions in the usual order, and a
-//! contracts pallet that runs `swap_manager`. It is executed by a development host, never by a
-//! validator; there is no consensus pallet.
+//! prefix 42, an existential deposit of 500 rao, transaction extensions in the usual order, a
+//! contracts pallet that runs `swap_manager`, and commitments for quotes. It is executed by a
+//! development host, never by a validator; there is no consensus pallet.
 
 #![no_std]
 // The limit of macro recursion that `construct_runtime!` and the extension tuple need.
@@ -12,6 +12,7 @@
 extern crate alloc;
 
 mod apis;
+mod commitments;
 mod configs;
 mod fees;
 
@@ -78,6 +79,9 @@ impl_opaque_keys! {
     pub struct SessionKeys {}
 }
 
+/// The one subnet on which quotes are committed.
+pub const SUBNET: u16 = 7;
+
 /// The identity of this runtime.
 #[sp_version::runtime_version]
 pub const VERSION: RuntimeVersion = RuntimeVersion {
@@ -101,5 +105,6 @@ construct_runtime!(
         Utility: pallet_utility = 5,
         Sudo: pallet_sudo = 6,
         Contracts: pallet_contracts = 7,
+        Commitments: commitments = 8,
     }
 );

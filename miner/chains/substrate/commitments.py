@@ -4,41 +4,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from miner.chains.substrate.node import SubstrateNode
+from miner.chains.substrate.runtime import Runtime
 from miner.errors import ReadFailed, Refused
-from miner.model import Head
+from miner.model import Commitment, Head
 
 PALLET, ITEM = "Commitments", "CommitmentOf"
 _RAW = re.compile(r"Raw(\d{1,3})")
 
 
-@dataclass(frozen=True, slots=True)
-class Commitment:
-    """What an account has committed.
+class SubnetCommitments:
+    """`ports.Commitments` over one chain.
 
-    Attributes:
-        block: When.
-        text: Its bytes as text, a byte that is no UTF-8 as U+FFFD; None where it holds no plain bytes.
+    Args:
+        node: The chain.
+        netuid: The subnet; None where the settings name none.
     """
 
-    block: int
-    text: str | None
+    def __init__(self, node: SubstrateNode, netuid: int | None) -> None:
+        self._node = node
+        self._netuid = netuid
 
+    async def committed(self, account: str, at: Head) -> Commitment | None:
+        """See `ports.Commitments`."""
+        _, netuid = self._where(self._node.blocks.newest or await self._node.blocks.runtime())
+        return decode(await self._node.storage(PALLET, ITEM, [netuid, account], at.hash))
 
-async def committed(node: SubstrateNode, netuid: int, account: str, at: Head) -> Commitment | None:
-    """What an account has committed on a subnet at a block; None where it has nothing.
+    def commitment_call(self, text: str) -> bytes:
+        """See `ports.Commitments`."""
+        newest = self._node.blocks.newest
+        if newest is None:
+            raise ReadFailed("the runtime", "not connected yet")
+        runtime, netuid = self._where(newest)
+        return runtime.commitment_call(netuid, text.encode())
 
-    Raises:
-        Refused: `no_commitments`: this chain has no such pallet.
-        ReadFailed: Nothing was learned.
-    """
-    runtime = node.blocks.newest or await node.blocks.runtime()
-    if not runtime.has_storage(PALLET, ITEM):
-        why = f"the chain's runtime (spec {runtime.spec}) has no `{PALLET}.{ITEM}`: it holds no quotes"
-        raise Refused("quotes", "no_commitments", why)
-    return decode(await node.storage(PALLET, ITEM, [netuid, account], at.hash))
+    def _where(self, runtime: Runtime) -> tuple[Runtime, int]:
+        if self._netuid is None:
+            raise Refused("quotes", "no_netuid", "`contract.netuid` is not set: on which subnet are they?")
+        if not runtime.has_storage(PALLET, ITEM):
+            why = f"the chain's runtime (spec {runtime.spec}) has no `{PALLET}.{ITEM}`: it holds no quotes"
+            raise Refused("quotes", "no_commitments", why)
+        return runtime, self._netuid
 
 
 def decode(told: object) -> Commitment | None:

@@ -99,6 +99,18 @@ class Runtime:
             raise InvariantBroken("Contracts.call does not carry the message's bytes")
         return call
 
+    def commitment_call(self, netuid: int, data: bytes) -> bytes:
+        """`Commitments.set_commitment` of one field that holds `data` as it is.
+
+        Raises:
+            InvariantBroken: The codec did not put `data` in as it is.
+        """
+        info = {"fields": [[{f"Raw{len(data)}": data}]]}
+        call = self._call("Commitments", "set_commitment", {"netuid": netuid, "info": info})
+        if not call.endswith(compact(1) + bytes([len(data) + 1]) + data):
+            raise InvariantBroken("Commitments.set_commitment does not carry the text's bytes")
+        return call
+
     def _call(self, module: str, function: str, params: Mapping[str, object]) -> bytes:
         return bytes(self._core.compose_call(module, function, params))
 
