@@ -224,6 +224,11 @@ class Lane:
         """Whether a filler has been signed in this lane."""
         return any(a.kind is AttemptKind.FILLER for a in self.attempts)
 
+    @property
+    def taken_in_doubt(self) -> bool:
+        """Whether it was last seen taken by what may have paid the user, in a block that is canonical still."""
+        return self.sighting is SightingKind.TAKEN and self.taker is TakerEffect.AMBIGUOUS
+
     def attempt(self, txid: str) -> Attempt | None:
         """The attempt with this id, if it is one of ours."""
         return next((a for a in self.attempts if a.tx.txid == txid), None)

@@ -22,6 +22,7 @@ from miner.model import (
     PayoutOrder,
     Pending,
     SightingKind,
+    TakerEffect,
 )
 from tests.conformance.rail_tao import (
     LAG,
@@ -618,3 +619,19 @@ async def test_bytes_signed_before_a_runtime_upgrade_are_void_once_the_chain_say
     await tao.rail.broadcast(again)
     await tao.blocks()
     assert (await tao.rail.locate(again)).txid == again.latest.tx.txid
+
+
+async def test_a_slot_that_was_taken_stays_taken_where_the_account_was_emptied(tao: TaoHarness) -> None:
+    """Its nonce is 0 again, so the slot looks free; its user may have been paid all the same."""
+    lane = await open_lane(tao)
+    await tao.rail.broadcast(lane)
+    await tao.rival(lane, lane.amount // 2)
+    await tao.finalise()
+    seen = await tao.rail.locate(lane)
+    assert seen.taker is TakerEffect.AMBIGUOUS
+    await tao.chain.rpc("dev_setStorage", {"System": {"Account": [[[tao.account], {"nonce": 0}]]}})
+    await tao.blocks(LAG + 1)
+    assert (await tao.rail.locate(lane)).kind is not SightingKind.TAKEN
+    again = await tao.rail.locate(sighted(lane, seen))
+    assert (again.kind, again.taker, again.final) == (SightingKind.TAKEN, TakerEffect.AMBIGUOUS, True)
+    assert again.at.height > seen.at.height

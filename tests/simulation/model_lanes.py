@@ -131,6 +131,8 @@ class ModelLanes:
             return Sighting(SightingKind.UNSEEN, at.head)
         if at.state.account(lane.account).nonce > int(lane.slot):
             return self._taken(lane, at)
+        if lane.taken_in_doubt:
+            return Sighting(SightingKind.TAKEN, at.head, final=True, taker=lane.taker)
         deaths = [attempt.tx.death for attempt in lane.attempts]
         dead = all(death is not None and death <= at.height for death in deaths)
         return Sighting(SightingKind.EXPIRED if dead else SightingKind.UNSEEN, at.head)

@@ -87,7 +87,7 @@ class Onlooker:
     def _first_send(self, recipient: str, txid: str) -> None:
         """Law 7: what was signed just now was signed for a swap that is Active at the best head."""
         play = self.play
-        if recipient in self._sent_to or play.around.stuck is not None or play.counts["stops"]:
+        if recipient in self._sent_to or self._is_blind() or play.counts["stops"]:
             return
         row = next(play.around.memory.rows("SELECT signed_at_ms FROM attempts WHERE txid = ?", txid), None)
         theirs = [a for a in play.people.arrivals if a.recipient() == recipient and a.swap_id]
@@ -101,12 +101,18 @@ class Onlooker:
         """Remember that it left. What was signed in time may leave late; a stuck node tells no better."""
         found = self.play.around.memory.rows("SELECT signed_at_ms FROM attempts WHERE txid = ?", txid)
         signed = next(found, (0,))[0]
-        excused = self.play.around.stuck is not None or signed != self.play.stage.clock()
+        excused = self._is_blind() or signed != self.play.stage.clock()
         if recipient not in self._sent_to and excused:
             self._stuck_sends.add(recipient)
-        if self.play.around.stuck is not None:
+        if self._is_blind():
             self._blind_sends.add(f"{txid} to {recipient} at {self.play.stage.tao.best.height}")
         self._sent_to.add(recipient)
+
+    def _is_blind(self) -> bool:
+        """Whether a process may go by a stuck node's word: one that was stopped in a round had it before."""
+        play = self.play
+        stale = any(each.leads and each.stale.stuck is not None for each in play.processes)
+        return play.around.stuck is not None or stale
 
     def _is_stored(self, txid: str) -> None:
         """Law 2: what leaves is stored. After a backup was put back, others' memory may be longer."""

@@ -78,6 +78,8 @@ class Looks:
         if lane.purpose is LanePurpose.IMPORTED or not lane.slot.isdecimal():
             return Sighting(SightingKind.UNSEEN, at)
         nonce = (await self._node.account(lane.account, at)).nonce
+        if nonce <= int(lane.slot) and lane.taken_in_doubt:
+            return Sighting(SightingKind.TAKEN, at, final=True, taker=lane.taker)  # the account was emptied
         deaths = [attempt.tx.death for attempt in lane.attempts]
         dead = all(death is not None and death <= at.height for death in deaths)
         if nonce <= int(lane.slot) and not dead and not await self._void(lane, at):
