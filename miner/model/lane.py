@@ -226,7 +226,7 @@ class Lane:
 
     @property
     def taken_in_doubt(self) -> bool:
-        """Whether it was last seen taken by what may have paid the user, in a block that is canonical still."""
+        """Whether it was last seen taken by what may have paid the user, in a block that is canonical."""
         return self.sighting is SightingKind.TAKEN and self.taker is TakerEffect.AMBIGUOUS
 
     def attempt(self, txid: str) -> Attempt | None:
