@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from miner.affairs.holdings import Quotes, Standings
 from miner.affairs.wallet import Purse
 from miner.app import holdings
-from miner.app.keys import load_keys
+from miner.app.keys import load_keys, quoted_miners
 from miner.app.tell import SystemClock
 from miner.app.wiring import Outside, connect, make_store
 from miner.config import Settings
@@ -43,12 +43,12 @@ async def _store_if_any(settings: Settings) -> AsyncIterator[Store | None]:
 
 
 def one_miner(settings: Settings, named: str | None) -> MinerAccounts:
-    """The miner that is named, or the only one.
+    """The miner that is named, or the only one; a wallet is opened only for an address that is not quoted.
 
     Raises:
         ConfigError: There is none such, or several and none is named.
     """
-    return holdings.the_one(load_keys(settings)[1], named)
+    return holdings.the_one(quoted_miners(settings) or load_keys(settings)[1], named)
 
 
 async def wallets(settings: Settings, named: str | None) -> Sequence[Purse]:

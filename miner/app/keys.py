@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from miner.amounts import Chain
-from miner.chains.substrate.addresses import same
+from miner.chains.substrate.addresses import address_of, public_key, same
 from miner.chains.substrate.keys import Key, Keyring, from_keyfile, from_secret, from_uri
 from miner.config import KeySource, MinerSettings, Settings
 from miner.errors import ConfigError
@@ -45,17 +45,37 @@ def load_keys(settings: Settings) -> tuple[Keyring, dict[str, MinerAccounts]]:
         hotkey = _checked(settings, miner, "hotkey", miner.hotkey, miner.hotkey_address, opened)
         payout = _checked(settings, miner, "tao_key", miner.payout_key, miner.tao_address, opened)
         keys += [hotkey, payout]
-        accounts = {Chain.TAO: payout.account}
-        if miner.btc_address is not None:
-            accounts[Chain.BTC] = miner.btc_address
         if hotkey.account in miners:
             raise ConfigError(
                 f"miners.{miner.name}.hotkey",
                 f"{hotkey.account} is the hotkey of {miners[hotkey.account].name} as well",
                 "Remove one of the two",
             )
-        miners[hotkey.account] = MinerAccounts(miner.name, hotkey.account, accounts)
+        miners[hotkey.account] = _miner(miner, hotkey.account, payout.account)
     return Keyring(keys), miners
+
+
+def _miner(miner: MinerSettings, hotkey: str, tao: str) -> MinerAccounts:
+    btc = {} if miner.btc_address is None else {Chain.BTC: miner.btc_address}
+    return MinerAccounts(miner.name, hotkey, {Chain.TAO: tao, **btc})
+
+
+def quoted_miners(settings: Settings) -> dict[str, MinerAccounts] | None:
+    """The miners by hotkey address, as the settings quote them: no key is opened, and none is checked.
+
+    Returns:
+        None where an address is not quoted, so that only its key tells it.
+    """
+    miners: dict[str, MinerAccounts] = {}
+    for miner in settings.miners:
+        hotkey, tao = miner.hotkey_address, miner.tao_address
+        if miner.payout_key == miner.hotkey:
+            hotkey, tao = hotkey or tao, tao or hotkey
+        if hotkey is None or tao is None:
+            return None
+        account = address_of(public_key(hotkey))
+        miners[account] = _miner(miner, account, address_of(public_key(tao)))
+    return miners
 
 
 def _checked(

@@ -198,8 +198,9 @@ def test_zsh_completes_what_was_installed(home: Path, capsys: pytest.CaptureFixt
     put("zsh", capsys)
     with terminal("zsh", "-i", SWAP_MINER_CONFIG=str(settings(home))) as shell:
         shell.type(f"PROMPT='{PROMPT}'\r")
-        shell.until(f"\n{PROMPT}")
+        shell.until(f"\r{PROMPT}")
         shell.completes("swap-miner sta", "tus")
+        shell.completes("swap-miner wallet --miner o", "ne")
 
 
 @pytest.mark.skipif(FISH is None, reason="there is no fish")

@@ -35,6 +35,7 @@ class Life:
         is_dead: Nothing of it runs any more.
         stopped: Set while it runs; cleared while it is stopped (SIGSTOP).
         away: Blocks until it comes back, once it is dead or stopped.
+        stood: Whether it was stopped since its turn began: what it read before is as old as that.
         at_boundary: Told of each boundary by kind and name; may raise, kill or stop.
     """
 
@@ -42,6 +43,7 @@ class Life:
     is_dead: bool = False
     stopped: bool = False
     away: int = 0
+    stood: bool = False
     _going: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cross(self, kind: str, name: str) -> None:
@@ -73,6 +75,7 @@ class Life:
             Killed: It was killed meanwhile.
         """
         while self.stopped and not self.is_dead:
+            self.stood = True
             await self._going.wait()
         if self.is_dead:
             raise Killed("stopped", "")

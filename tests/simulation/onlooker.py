@@ -98,10 +98,15 @@ class Onlooker:
             self._add("sent to no active swap", f"{txid} to {recipient} at {play.height}")
 
     def _sent(self, recipient: str, txid: str) -> None:
-        """Remember that it left. What was signed in time may leave late; a stuck node tells no better."""
+        """Remember that it left.
+
+        What was signed in time may leave late, and what was judged in time be signed late, by one that was
+        stopped in between: for no longer than its lease, which fences it. A stuck node tells no better.
+        """
         found = self.play.around.memory.rows("SELECT signed_at_ms FROM attempts WHERE txid = ?", txid)
         signed = next(found, (0,))[0]
-        excused = self._is_blind() or signed != self.play.stage.clock()
+        stood = any(each.leads and each.life.stood for each in self.play.processes)
+        excused = self._is_blind() or stood or signed != self.play.stage.clock()
         if recipient not in self._sent_to and excused:
             self._stuck_sends.add(recipient)
         if self._is_blind():

@@ -161,6 +161,7 @@ class Process(World):
         self.good_rounds = 0
 
     async def _turn(self) -> None:
+        self.life.stood = False
         if not self._started:
             await self._start()
         if self._is_started() and not self._has_lease():
@@ -213,8 +214,13 @@ class Process(World):
         self.life.go_on()
 
     async def end(self) -> None:
-        """An ordered stop."""
+        """An ordered stop; one that stands still over it is killed, as systemd does."""
         if self._started and self.is_up:
+            closing = asyncio.create_task(self.store.close())
+            while not closing.done():
+                if self.life.stopped:
+                    self.life.kill()
+                await asyncio.sleep(0)
             with suppress(StoreError, Killed):
-                await self.store.close()
+                await closing
         self._down()
