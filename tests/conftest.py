@@ -21,6 +21,8 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 SUITES = frozenset({"unit", "conformance", "devnet", "acceptance", "simulation", "bench"})
+COVERING = "unit"
+"""The suite that covers the pure core whole. The others run untraced: tracing costs half as much again."""
 TESTS = Path(__file__).parent
 SETTLE_TURNS = 10  # loop turns for a closed transport to give its socket back
 
@@ -31,11 +33,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its folder, and put the leak checks outside its own fixtures."""
+    """Mark each test with its folder, whether it is traced, and put the leak checks outside its fixtures."""
     for item in items:
         suite = item.path.relative_to(TESTS).parts[0]
         if suite in SUITES:
             item.add_marker(suite)
+        if suite != COVERING:
+            item.add_marker("no_cover")
         if isinstance(item, pytest.Function) and item.get_closest_marker("asyncio") is not None:
             item.fixturenames.insert(0, "no_leaks_in_loop")
 

@@ -21,6 +21,7 @@ THE_SAME: dict[str, tuple[str, ...]] = {
     "activate": ("GET /api/v1/activation",),
     "deactivate": ("POST /api/v1/deactivate",),
     "quote show": ("GET /api/v1/quote",),
+    "quote set": ("POST /api/v1/quote/set",),
     "pause": ("POST /api/v1/pause",),
     "resume": ("POST /api/v1/resume", "POST /api/v1/resume/account", "POST /api/v1/resume/code"),
     "drain": ("POST /api/v1/drain",),
@@ -43,7 +44,6 @@ THE_SAME: dict[str, tuple[str, ...]] = {
 NOT_THE_DAEMONS = {
     "init": "writes a settings file before there is a daemon",
     "run": "is the daemon",
-    "quote set": "signs with a key of the command line's user",
     "import-sent": "takes a file of the program that mined before, before the first start",
     "logs": "reads the machine's journal, whether a daemon runs or not",
     "backup": "writes a file where its user may, also where no daemon runs",

@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 
 from miner.amounts import Chain
 from miner.errors import Refused
-from miner.model.quote import MOST_BYTES, compose_quote, parse_quote, preview
+from miner.model.quote import MOST_BYTES, compose_quote, parse_quote, preview, quote_of
 
 GOOD = "v1:btc:bc1qminer:tao:5Miner:345:0"
 PART = st.text(st.characters(codec="utf-8", exclude_characters=":"), min_size=1, max_size=12)
 RATE = st.decimals(0, 10**9, places=6, allow_nan=False, allow_infinity=False).map(lambda d: format(d, "f"))
+
+
+def test_a_quote_of_the_settings_addresses() -> None:
+    accounts = {Chain.BTC: "bc1qminer", Chain.TAO: "5Miner"}
+    assert quote_of(accounts, "345", "0").text == GOOD
+    with pytest.raises(Refused, match="no btc address"):
+        quote_of({Chain.TAO: "5Miner"}, "345", "0")
 
 
 def test_the_fields_are_read_for_both_directions() -> None:
