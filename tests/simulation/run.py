@@ -45,8 +45,15 @@ class Outcome:
         return {each.law for each in self.broken}
 
 
+class StandstillError(RuntimeError):
+    """Every task waits for another one: the history would never end."""
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time passes only when nothing else can be done, whatever the machine's pace."""
+    """A loop whose time passes only when nothing else can be done, whatever the machine's pace.
+
+    Where nothing is left that could ever be done, it raises `StandstillError`.
+    """
 
     def __init__(self) -> None:
         super().__init__(selectors.SelectSelector())
@@ -55,8 +62,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         class Hasty:
             def select(self, timeout: float | None) -> list[Any]:
-                if timeout:
-                    self_._at += timeout
+                if timeout is None:
+                    raise StandstillError("every task waits, and for no time")
+                self_._at += timeout
                 return []
 
             def __getattr__(self, name: str) -> Any:

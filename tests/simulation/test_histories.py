@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.dice import FAULTS, History, history
+from tests.simulation.faults import Faults
 from tests.simulation.many import FIGURES, many, play
 from tests.simulation.shrink import REGRESSIONS, load, save, shrink
 
@@ -93,3 +95,16 @@ def test_a_failing_history_is_shrunk_to_what_it_takes(
 
 def test_a_history_that_raises_is_a_failing_one() -> None:
     assert play(with_actions({"do": "nothing that is known"})).laws == {"history raised"}
+
+
+def test_a_history_that_stands_still_is_a_failing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process was stopped while the history waited for its ordered end, and nobody let it go on."""
+
+    async def for_ever(_play: Faults, **_how: int) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Faults, "_do_restart", for_ever)
+    found = play(with_actions({"do": "block"}, {"do": "restart", "blocks": 1}))
+    assert [each.how for each in found.broken] == [
+        "tests.simulation.run.StandstillError: every task waits, and for no time"
+    ]
