@@ -107,7 +107,7 @@ def main() -> int:
     )
     parser.add_argument("--page", action="store_true", help="write the page only")
     parser.add_argument(
-        "--histories", type=int, default=2_000, help="simulated histories (default: %(default)s)"
+        "--histories", type=int, default=10_000, help="simulated histories (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
