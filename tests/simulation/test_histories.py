@@ -35,7 +35,7 @@ def test_random_histories_keep_the_laws(record_property: Callable[[str, object],
     for name in FIGURES:
         record_property(name, found[name])
     assert found["failing_seeds"] == [], "python -m tests.simulation --seed <one of them>"
-    assert found["payouts"] > number // 2
+    assert found["payouts"] > HISTORIES // 2
 
 
 @pytest.mark.parametrize("path", SAVED, ids=[path.stem for path in SAVED])
