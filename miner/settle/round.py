@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from miner.amounts import Chain
 from miner.errors import (
     EffectError,
     InvariantBroken,
@@ -24,7 +25,18 @@ from miner.errors import (
     StoreError,
 )
 from miner.inventory import Wanting, by_deadline, deadline
-from miner.model import Lane, LanePurpose, Policy, RecoveryEntry, Saga, SagaPatch, Step, Terms
+from miner.model import (
+    Lane,
+    LanePurpose,
+    Policy,
+    RecoveryEntry,
+    Saga,
+    SagaPatch,
+    Sighting,
+    SightingKind,
+    Step,
+    Terms,
+)
 from miner.ports import Heads
 from miner.saga import BEFORE_PIVOT, TABLE, Event, State
 from miner.settle.affairs import follow
@@ -165,7 +177,10 @@ class Settler:
         """Sight one lane; whether its bytes are due. What goes wrong with it stops no other lane."""
         try:
             async with asyncio.timeout(LOOK_S):
-                seen = await self._desk.locate(lane)
+                seen = self._covered(lane, await self._desk.locate(lane), heads)
+            if seen is None:
+                self._turns.again()
+                return False
             await self._desk.store.sight(lane, seen)
         except StoreError:
             raise
@@ -178,6 +193,19 @@ class Settler:
             log.exception("lane_look_broke", lane=lane.id)
             return False
         return self._desk.due(lane, seen, heads.finalised)
+
+    def _covered(self, lane: Lane, seen: Sighting, heads: Heads) -> Sighting | None:
+        """A sighting as far as the cursor can vouch for it; None where that is nothing.
+
+        The cursor stands at the round's finalised head or above, and notices where a block up to it is
+        replaced (law 4). What is final above it would be a conclusion that nobody takes back.
+        """
+        tao = self._desk.rails.get(Chain.TAO)
+        if tao is None or lane.chain != tao.chain_id or seen.at.height <= heads.finalised.height:
+            return seen
+        if seen.kind is SightingKind.IN_BLOCK and seen.block is not None:
+            return replace(seen, final=seen.final and seen.block.height <= heads.finalised.height)
+        return seen if seen.kind in (SightingKind.UNSEEN, SightingKind.IN_POOL) else None
 
     async def _all(self, sagas: Sequence[Saga], this: Round, report: RoundReport) -> None:
         """First pass up to inventory, then inventory by deadline, then the second pass."""

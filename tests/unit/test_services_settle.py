@@ -10,11 +10,12 @@ import pytest
 from miner.amounts import Chain, user_receives
 from miner.errors import InvariantBroken, LeaseLost, ReadFailed, StaleSaga, StoreUnavailable
 from miner.model import AttemptKind, ImportedSend, LaneState, Saga, Step
+from miner.ports import Heads
 from miner.saga import Event, State
 from miner.settle import RoundReport
 from miner.settle.books import LONGEST_LIFE
 from tests.simulation.stage import TAO, tao_address
-from tests.simulation.tao_rules import FEE
+from tests.simulation.tao_rules import FEE, Remark
 from tests.simulation.world import MARGIN, POLICY, World, with_caps
 from tests.unit import service_worlds
 from tests.unit.service_worlds import MakeWorld
@@ -40,6 +41,30 @@ class TestTheUsualCourse:
         assert lane.block is not None
         assert (swap.dest_tx_hash, swap.dest_tx_block) == (lane.txid, lane.block.height)
         assert world.received(swap_id) == [OWED[Chain.TAO]] == [swap.dest_amount]
+
+    async def test_what_is_final_above_the_cursor_is_not_taken_for_final(self, world: World) -> None:
+        """The chain went on while the round stood by its heads: the cursor is no witness above them."""
+        swap_id = world.stage.open_swap()
+        await world.round()
+        before = world.node.heads()
+        world.stage.tao_block()
+        await world.settler.round(Heads(world.stage.tao.best.head, before.finalised))
+        lane = await world.payout(swap_id)
+        assert (lane.state, lane.block is not None) == (LaneState.IN_BLOCK, True)
+        await world.round()
+        assert (await world.payout(swap_id)).state is LaneState.LANDED
+
+    async def test_a_slot_that_is_taken_above_the_cursor_is_looked_at_again(self, world: World) -> None:
+        swap_id = world.stage.open_swap()
+        world.link.lost_sends = 1
+        await world.round()
+        before, lane = world.node.heads(), await world.payout(swap_id)
+        world.stage.own_spend(lane.account, Remark())
+        world.stage.tao_block()
+        await world.settler.round(Heads(world.stage.tao.best.head, before.finalised))
+        assert await world.payout(swap_id) == lane
+        await world.round()
+        assert (await world.payout(swap_id)).id != lane.id, "free again, and paid in the next slot"
 
     async def test_btc_is_marked_after_its_depth(self, world: World) -> None:
         swap_id = world.stage.open_swap(Chain.BTC)
