@@ -45,19 +45,19 @@ def load_keys(settings: Settings) -> tuple[Keyring, dict[str, MinerAccounts]]:
         hotkey = _checked(settings, miner, "hotkey", miner.hotkey, miner.hotkey_address, opened)
         payout = _checked(settings, miner, "tao_key", miner.payout_key, miner.tao_address, opened)
         keys += [hotkey, payout]
-        if hotkey.account in miners:
-            raise ConfigError(
-                f"miners.{miner.name}.hotkey",
-                f"{hotkey.account} is the hotkey of {miners[hotkey.account].name} as well",
-                "Remove one of the two",
-            )
-        miners[hotkey.account] = _miner(miner, hotkey.account, payout.account)
+        _add(miners, miner, hotkey.account, payout.account)
     return Keyring(keys), miners
 
 
-def _miner(miner: MinerSettings, hotkey: str, tao: str) -> MinerAccounts:
+def _add(miners: dict[str, MinerAccounts], miner: MinerSettings, hotkey: str, tao: str) -> None:
+    if hotkey in miners:
+        raise ConfigError(
+            f"miners.{miner.name}.hotkey",
+            f"{hotkey} is the hotkey of {miners[hotkey].name} as well",
+            "Remove one of the two",
+        )
     btc = {} if miner.btc_address is None else {Chain.BTC: miner.btc_address}
-    return MinerAccounts(miner.name, hotkey, {Chain.TAO: tao, **btc})
+    miners[hotkey] = MinerAccounts(miner.name, hotkey, {Chain.TAO: tao, **btc})
 
 
 def quoted_miners(settings: Settings) -> dict[str, MinerAccounts] | None:
@@ -65,6 +65,9 @@ def quoted_miners(settings: Settings) -> dict[str, MinerAccounts] | None:
 
     Returns:
         None where an address is not quoted, so that only its key tells it.
+
+    Raises:
+        ConfigError: Two have one hotkey.
     """
     miners: dict[str, MinerAccounts] = {}
     for miner in settings.miners:
@@ -73,8 +76,7 @@ def quoted_miners(settings: Settings) -> dict[str, MinerAccounts] | None:
             hotkey, tao = hotkey or tao, tao or hotkey
         if hotkey is None or tao is None:
             return None
-        account = address_of(public_key(hotkey))
-        miners[account] = _miner(miner, account, address_of(public_key(tao)))
+        _add(miners, miner, address_of(public_key(hotkey)), address_of(public_key(tao)))
     return miners
 
 

@@ -44,6 +44,14 @@ def test_what_the_settings_quote(tmp_path: Path, text: str, accounts: tuple[str,
     assert told == (None if accounts is None else [accounts])
 
 
+def test_two_miners_of_one_hotkey_are_told(tmp_path: Path) -> None:
+    first = replaced(QUOTED, f'tao_address = "{BOB}"\n')
+    second = f'[[miners]]\nname = "two"\nhotkey = {{ mnemonic_file = "mnemonic" }}\ntao_address = "{BOB}"\n'
+    settings = load(write_settings(tmp_path, first + second))
+    with pytest.raises(ConfigError, match="is the hotkey of one as well"):
+        one_miner(settings, "two")
+
+
 def test_without_a_quoted_address_the_key_tells(tmp_path: Path) -> None:
     settings = load(write_settings(tmp_path, replaced(QUOTED, "")))
     with pytest.raises(ConfigError, match="hotkey"):
