@@ -32,7 +32,7 @@ async def clear_over(rails: Mapping[Chain, Rail], store: Store, account: str, ac
 
     Raises:
         Refused: `old_bytes_are_valid_again`: its nonce went back, and an era that was signed before still
-            lives; says until when.
+            lives; says until when. `lanes_are_open`: the daemon has not closed what it began before.
         ReadFailed: Its chain does not answer, or is not configured.
     """
     row = await _row_of(store, account)

@@ -121,6 +121,7 @@ _MEANS = {
     "reverted": "refused by the chain",
     "cancelled": "not done: it died unused",
     "taken": "not done: another transaction took its nonce",
+    "dead": "not done: its bytes are dead, and its account has begun again at a lower nonce",
 }
 
 

@@ -21,7 +21,7 @@ class LanePurpose(StrEnum):
 
 
 class LaneState(StrEnum):
-    """Where a lane stands. The last four are final: nothing of the lane can land any more.
+    """Where a lane stands. The last five are final: nothing of the lane can land any more.
 
     A lane belongs to its purpose until finalised evidence says otherwise.
     """
@@ -38,6 +38,9 @@ class LaneState(StrEnum):
     """Our own filler took the slot, finalised. ■"""
     TAKEN = "taken"
     """Somebody else's transaction took the slot, finalised, and pays the recipient nothing. ■"""
+    DEAD = "dead"
+    """Every attempt's era was over at a finalised block, and its account, emptied since, counts from below
+    the slot again: nobody used it, and nothing waits for it. ■"""
 
     @property
     def closed(self) -> bool:
@@ -170,6 +173,7 @@ class Sighting:
         succeeded: In a block: whether it did what it was for (judged by events, not by inclusion).
         kind_seen: In a block: which kind of attempt it was.
         taker: For `TAKEN`: what the taker did.
+        nonce: For `EXPIRED` on a nonce: the account's at `at`, which is the slot's or below it.
     """
 
     kind: SightingKind
@@ -180,6 +184,7 @@ class Sighting:
     succeeded: bool | None = None
     kind_seen: AttemptKind | None = None
     taker: TakerEffect | None = None
+    nonce: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,7 @@ class Lane:
         saga_id: The saga it was allotted for; None for an affair, which no saga owns.
         slot: `"17"` (nonce) or `"txid:vout"` (anchor outpoint).
         txid: Id of the attempt (or adopted taker) that is in a block, once one is.
-        block: The block that holds it.
+        block: The block that holds it; of a `DEAD` lane the finalised head at which it was that.
         checked_height: Height up to which the newest sighting is true.
         earliest_birth: First height at which any attempt could be in a block.
     """

@@ -7,12 +7,17 @@ from typing import Any
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
-from miner.errors import InvariantBroken, SlotTaken, StaleSaga
+from miner.errors import InvariantBroken, Refused, SlotTaken, StaleSaga
 from miner.model import AccountRow, Alarm, Claim, LanePurpose, NoticeKind, Reservation
 from miner.store import notices, operator
 from miner.store.schema import MAX_INT
 from miner.store.statements import lanes as lanes_sql
 from miner.store.statements import money as sql
+
+LANES_ARE_OPEN = (
+    "its nonce went back, and a lane that it began before is still open: the daemon closes it at its next "
+    "look; run this again in a minute, with the daemon running"
+)
 
 
 def uses_nonces(chain: str) -> bool:
@@ -175,11 +180,17 @@ def clear_account(conn: Connection, chain: str, name: str, base: int, actor: str
 
     An account that was reaped begins again at a low nonce. Once none of its lanes is open, so that none of
     the old bytes can land, allotting goes on from `base`, and what its earlier life used is forgotten.
+
+    Raises:
+        Refused: `lanes_are_open`: it began again, and a lane of its earlier life is still looked at.
     """
     before = account(conn, chain, name, base)
     where = {"p_chain": chain, "p_account": name}
     high_water = max(before.high_water, base) if uses_nonces(chain) else 0
-    if uses_nonces(chain) and not conn.execute(sql.AWAITED, where).first():
+    is_awaited = conn.execute(sql.AWAITED, where).first() is not None
+    if is_awaited and uses_nonces(chain) and base < before.seen:
+        raise Refused(name, "lanes_are_open", LANES_ARE_OPEN)
+    if uses_nonces(chain) and not is_awaited:
         high_water = base
         conn.execute(sql.FORGET_SLOTS, {**where, "p_base": base})
     seen = base if uses_nonces(chain) else 0

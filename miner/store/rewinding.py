@@ -65,6 +65,7 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
     chain = f"tao:{operator.bound_to(conn)[0]}"
     conn.execute(sql.LOOK_AGAIN, {"p_chain": chain, "p_height": to.height})
     conn.execute(sql.REOPEN, {"p_chain": chain, "p_height": to.height})
+    conn.execute(sql.SEEN_BELOW, {"p_chain": chain, "p_height": to.height})
     conn.execute(upkeep_sql.SET_ASIDE_AGAIN)
     forgotten = []
     for freed in conn.execute(sql.NOBODYS).all():

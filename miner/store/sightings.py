@@ -44,8 +44,9 @@ def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
 
     A taker that pays, and is credited to another lane already, is held as ambiguous: one payout is
     credited to one swap. A lane that has expired stays open: its slot is unused, and blocks those after it
-    until the same slot carries a fresh attempt or a filler. An `EXPIRED` sighting by a look that did not
-    know the newest attempt changes nothing.
+    until the same slot carries a fresh attempt or a filler. Only where its account was emptied, and is
+    stopped for that, does it close as dead: the account counts from below the slot again. An `EXPIRED`
+    sighting by a look that did not know the newest attempt changes nothing.
 
     Raises:
         InvariantBroken: The sighting contradicts itself.
@@ -56,13 +57,15 @@ def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
     if seen.kind is SightingKind.EXPIRED and len(lane.attempts) < len(stored.attempts):
         return stored
     taker = _taker(conn, stored, seen)
-    state = state_after(stored, seen, taker)
+    state = LaneState.DEAD if _is_dead(conn, stored, seen) else state_after(stored, seen, taker)
     if taker is TakerEffect.AMBIGUOUS and stored.saga_id is not None:
         state = _taken_after_the_end(conn, stored, stored.saga_id, state)
     row = conn.execute(sql.SIGHT, _values(stored, seen, state, taker)).one_or_none()
     if row is None:  # another process, on a database that lets two write at a time
         return lanes.newest(conn, lane.id)
     moved = lane_of(row, stored.attempts)
+    if state.closed and state is not LaneState.DEAD and money.uses_nonces(stored.chain):
+        money.saw_nonce(conn, stored.chain, stored.account, int(stored.slot) + 1, seen.at.height)
     if stored.saga_id is None:
         if state.closed:
             affairs.settled(conn, moved)
@@ -72,6 +75,21 @@ def sight(conn: Connection, lane: Lane, seen: Sighting) -> Lane:
     if state.closed:
         leases.release_ended(conn, stored.saga_id)
     return moved
+
+
+def _is_dead(conn: Connection, lane: Lane, seen: Sighting) -> bool:
+    """Whether nothing of a lane can land, and nothing waits for its slot: the account began again below it.
+
+    Two looks say so: this one, and the audit that stopped the account. A person lets it go on, from the
+    nonce that the chain has then.
+    """
+    if seen.kind is not SightingKind.EXPIRED or seen.nonce is None:
+        return False
+    deaths = [attempt.tx.death for attempt in lane.attempts]
+    row = money.find_account(conn, lane.chain, lane.account)
+    if row is None or not row.stopped or row.seen_at > seen.at.height:
+        return False
+    return seen.nonce < row.seen and all(death is not None and death <= seen.at.height for death in deaths)
 
 
 def _taken_after_the_end(conn: Connection, lane: Lane, saga_id: int, state: LaneState) -> LaneState:
@@ -125,6 +143,7 @@ def _taker(conn: Connection, lane: Lane, seen: Sighting) -> TakerEffect | None:
 
 def _values(lane: Lane, seen: Sighting, state: LaneState, taker: TakerEffect | None) -> dict[str, Any]:
     located = state in _LOCATED
+    block = seen.at if state is LaneState.DEAD else seen.block if located else None
     if state in _NAMED and (seen.txid is None or seen.block is None):
         raise InvariantBroken(f"lane {lane.id} is said to be {state}, by no transaction or in no block")
     return {
@@ -133,8 +152,8 @@ def _values(lane: Lane, seen: Sighting, state: LaneState, taker: TakerEffect | N
         "state": state.value,
         "closed": int(state.closed),
         "txid": seen.txid if located else None,
-        "block_height": seen.block.height if located and seen.block else None,
-        "block_hash": seen.block.hash if located and seen.block else None,
+        "block_height": block and block.height,
+        "block_hash": block and block.hash,
         "checked_height": seen.at.height,
         "sighting": seen.kind.value,
         "taker": taker and taker.value,

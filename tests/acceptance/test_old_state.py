@@ -12,9 +12,11 @@ import pytest
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.harness import Stage
 from tests.acceptance.holders import freeze, thaw
+from tests.acceptance.histories import SUBMIT
 from tests.acceptance.test_moving_over import sent_cache
 from tests.devnet import players
 from tests.devnet.driver import Opened
+from tests.devnet.faults import Fault, FaultKind
 from tests.devnet.terms import ChainName, after_fee
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
@@ -301,6 +303,44 @@ async def test_an_account_that_was_emptied_and_refunded_stops_until_every_signed
     record_property("end", "stopped" if era == "living" else "paid again")
     record_property("payouts", payouts)
     record_property("double_payouts", 0)
+
+
+@pytest.mark.matrix("Old or second state", "Chopsticks, bitcoind, SQLite")
+@PROOF
+async def test_a_payout_that_was_open_when_its_account_was_emptied_is_made_once_the_old_bytes_are_dead(
+    stage: Stage, record_property: Record
+) -> None:
+    """Its nonce comes after one that nobody uses any more, so neither it nor a filler of it can ever land."""
+    await stage.devnet.contract.set_timeout(150)  # it outlives the eras
+    config, account = stage.config(sweep_blocks=3), stage.devnet.miners[0].tao_address
+    chain = stage.devnet.chain
+    async with await Daemon.start(config) as daemon:
+        await daemon.ready()
+        (first,) = await stage.open(stage.plan(0))
+        await stage.completed(daemon, [first])
+        await chain.fault(Fault(SUBMIT, FaultKind.REFUSE, code=-32000, message="not now"))
+        (second,) = await stage.open(stage.plan(0))
+        await stage.until(daemon, lambda: is_(stage, second, "SIGNED"))
+        await begin_again_at_zero(stage, account)
+        await chain.clear_faults(SUBMIT)
+        await stage.step(daemon, blocks=6)
+        await daemon.event("spends_not_accounted_for", account=account)
+        assert "old_bytes_are_valid_again" in await stage.cli("resume", "--account", account, code=1)
+        await stage.until(daemon, lambda: is_(stage, second, "RESERVED"), blocks=100)
+        lanes = stage.rows("SELECT slot, state FROM lanes WHERE purpose = 'payout' ORDER BY id")
+        assert lanes[-1][1] == "dead"
+        assert int(lanes[-1][0]) > 0
+        assert "may pay again" in await stage.cli("resume", "--account", account)
+        await stage.completed(daemon, [second])
+        seen = [(await stage.evidence(each)).payouts for each in (first, second)]
+    assert seen == [1, 1]
+    record_property("end", "COMPLETED")
+    record_property("payouts", sum(seen))
+    record_property("double_payouts", 0)
+
+
+async def is_(stage: Stage, opened: Opened, state: str) -> bool:
+    return stage.states().get(opened.id) == state
 
 
 async def begin_again_at_zero(stage: Stage, account: str) -> None:

@@ -118,8 +118,9 @@ async def test_an_expired_lane_is_told_when_it_is_final_and_is_signed_again(tao:
     await tao.blocks(7)
     assert (await tao.rail.locate(lane)).kind is SightingKind.UNSEEN
     await tao.blocks()
-    lane = sighted(lane, await tao.rail.locate(lane))
-    assert lane.sighting is SightingKind.EXPIRED
+    look = await tao.rail.locate(lane)
+    assert (look.kind, look.nonce) == (SightingKind.EXPIRED, int(lane.slot))
+    lane = sighted(lane, look)
     again = await tao.rail.resign(lane, replace(order, die_by=finalised + 100))
     assert (again.kind, again.tx.spends) == (AttemptKind.PAYMENT, (lane.slot,))
     lane = with_attempt(lane, again)

@@ -10,6 +10,8 @@ from miner.store import SqlStore
 from miner.store.projection import project
 from tests.conformance import store_fixtures
 from tests.conformance.store_builders import (
+    PAYER,
+    TAO,
     Signer,
     filler,
     get,
@@ -32,13 +34,17 @@ TAKEN = Sighting(
 
 async def freed(store: SqlStore, how: str) -> tuple[Saga, Lane]:
     """A saga whose first lane was freed in block 110, and that lane."""
-    saga = await signed(store, 1)
+    saga = await signed(store, 1, payout_claim(Signer(death=FREED_AT)))
     lane, look = payout_of(saga), TAKEN
     if how == "reverted":
         look = seen(SightingKind.IN_BLOCK, FREED_AT, lane, final=True, succeeded=False)
     if how == "cancelled":
         saga = await store.step(saga, Step(event=Event.CANCEL_SIGNED, replacement=filler(lane)))
         look = seen(SightingKind.IN_BLOCK, FREED_AT, payout_of(saga), final=True)
+    if how == "dead":
+        await store.saw_nonce(TAO, PAYER, 3, 50)
+        await store.stop_account(TAO, PAYER, "nonce went back")
+        look = seen(SightingKind.EXPIRED, FREED_AT, nonce=0)
     assert (await store.sight(lane, look)).state.closed
     return await store.step(await get(store, 1), Step(event=Event.PAYOUT_FREED, release=True)), lane
 
@@ -68,7 +74,7 @@ async def assert_held_and_journaled(store: SqlStore, saga: Saga) -> None:
     assert told.row["payout_lane_id"] == payout_of(saga).id
 
 
-@pytest.mark.parametrize("how", ["taken", "reverted", "cancelled"])
+@pytest.mark.parametrize("how", ["taken", "reverted", "cancelled", "dead"])
 async def test_a_lane_freed_by_a_replaced_block_is_the_payout_again_and_held(
     store: SqlStore, how: str
 ) -> None:
@@ -87,6 +93,7 @@ async def test_with_a_second_lane_signed_meanwhile_it_is_held_before_anything_mo
     saga = await rewound(store, FREED_AT - 1)
     assert payout_of(saga).id == second.id != first.id
     await assert_held_and_journaled(store, saga)
+    assert (await store.account(TAO, PAYER, 0)).seen == 3, "its first nonce is not used on this chain"
 
 
 async def test_a_lane_freed_below_the_ancestor_stays_free(store: SqlStore) -> None:

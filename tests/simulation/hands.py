@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from miner.amounts import Chain
+from miner.app.clearing import clear_over
+from miner.errors import Refused
 from miner.model import ImportedSend
+from miner.ports import Rail
 from miner.settle.desk import CODE_HASH
 from tests.simulation.btc_rules import transaction
 from tests.simulation.faults import Faults
+from tests.simulation.link import Link
 from tests.simulation.memory import HistoryStore, Life
+from tests.simulation.model_btc import ModelBtcRail
+from tests.simulation.model_lanes import ModelLanes
+from tests.simulation.model_tao import ModelTaoRail
 from tests.simulation.play import void
 from tests.simulation.tao_rules import Remark, Transfer
 from tests.simulation.world import LEASE_S
@@ -99,23 +108,26 @@ class Hands(Faults):
 
     async def _command(self, name: str, *args: Any) -> Any:
         """A command of the operator, on the store."""
+        return await getattr(self._by_hand(), name)(*args)
+
+    def _by_hand(self) -> HistoryStore:
         life = Life(lambda _life, _kind, _name: None)
         store = HistoryStore(self.around.memory, life, "operator", self.stage.clock, LEASE_S)
         store.seat.is_open = True
-        return await getattr(store, name)(*args)
+        return store
 
     async def _do_clear(self) -> None:
-        """`resume --account`, for every account that is stopped."""
+        """`resume --account`, for every account that is stopped; what it refuses waits for another time."""
         self.counts["commands"] += 1
-        for row in await self._command("accounts"):
+        store = self._by_hand()
+        rails: Mapping[Chain, Rail] = {
+            Chain.TAO: ModelTaoRail(ModelLanes(self.stage.tao, Link(), []), []),
+            Chain.BTC: ModelBtcRail(self.stage.btc, Link(), []),
+        }
+        for row in await store.accounts():
             if row.stopped:
-                is_tao = row.chain.startswith("tao")
-                base = (
-                    self.stage.tao.finalised.state.account(row.account).nonce
-                    if is_tao
-                    else self.stage.btc.best.height
-                )
-                await self._command("clear_account", row.chain, row.account, base, "operator")
+                with suppress(Refused):
+                    await clear_over(rails, store, row.account, "operator")
 
     async def _do_import(self, pick: int, true: bool) -> None:
         swaps = list(self.stage.tao.best.state.contract.swaps.values())

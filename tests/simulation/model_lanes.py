@@ -129,13 +129,16 @@ class ModelLanes:
                 )
         if lane.purpose is LanePurpose.IMPORTED or not lane.slot.isdecimal():
             return Sighting(SightingKind.UNSEEN, at.head)
-        if at.state.account(lane.account).nonce > int(lane.slot):
+        nonce = at.state.account(lane.account).nonce
+        if nonce > int(lane.slot):
             return self._taken(lane, at)
         if lane.taken_in_doubt:
             return Sighting(SightingKind.TAKEN, at.head, final=True, taker=lane.taker)
         deaths = [attempt.tx.death for attempt in lane.attempts]
         dead = all(death is not None and death <= at.height for death in deaths)
-        return Sighting(SightingKind.EXPIRED if dead else SightingKind.UNSEEN, at.head)
+        if dead:
+            return Sighting(SightingKind.EXPIRED, at.head, nonce=nonce)
+        return Sighting(SightingKind.UNSEEN, at.head)
 
     def _did(self, lane: Lane, kind: AttemptKind, tx: Extrinsic, receipt: Receipt) -> bool:
         if kind is not AttemptKind.PAYMENT:

@@ -88,7 +88,7 @@ class Looks:
         if found is not None:
             return await self._in_block(lane, found, spine)
         if nonce <= int(lane.slot):
-            return Sighting(SightingKind.EXPIRED, at)
+            return Sighting(SightingKind.EXPIRED, at, nonce=nonce)
         return await self._taken(lane, spine)
 
     # our own attempts

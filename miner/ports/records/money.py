@@ -33,7 +33,11 @@ class Money(Protocol):
 
     @acts
     async def clear_account(self, chain: str, account: str, base: int, actor: str) -> bool:
-        """Let first sends go on after a person looked; spends before `base` count as explained."""
+        """Let first sends go on after a person looked; spends before `base` count as explained.
+
+        Raises:
+            Refused: `lanes_are_open`: its nonce went back, and a lane that it began before is open.
+        """
 
     @acts
     async def saw_nonce(self, chain: str, account: str, nonce: int, height: int) -> None:
