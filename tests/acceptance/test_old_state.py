@@ -11,8 +11,8 @@ import pytest
 
 from tests.acceptance.daemon import Daemon
 from tests.acceptance.harness import Stage
-from tests.acceptance.holders import freeze, thaw
 from tests.acceptance.histories import SUBMIT
+from tests.acceptance.holders import freeze, thaw
 from tests.acceptance.test_moving_over import sent_cache
 from tests.devnet import players
 from tests.devnet.driver import Opened

@@ -1,4 +1,4 @@
-"""An account that was emptied counts from a lower nonce again: what its open lanes and `resume` make of that."""
+"""An emptied account counts from a lower nonce again: what its open lanes and `resume` make of that."""
 
 from __future__ import annotations
 
