@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from miner.model.record import RecoveryEntry, SagaKey
@@ -105,6 +105,18 @@ class AccountRow:
     stopped: str = ""
     seen: int = 0
     seen_at: int = 0
+
+    def went_back(self, nonce: int, slots: Collection[str]) -> str:
+        """Why a finalised nonce proves that the account was emptied and began again; empty where it does not.
+
+        Args:
+            nonce: The account's, at a height that is not below `seen_at`.
+            slots: Those of the account's lanes.
+        """
+        if nonce >= self.seen and (nonce >= self.high_water or str(nonce) in slots):
+            return ""
+        stood = max(self.seen, self.high_water)
+        return f"nonce went back: {self.account} stands at {nonce} and stood at {stood}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -65,7 +66,15 @@ async def account_for(
     since = await store.pin(f"accounted:{chain}:{account}:{row.base}", str(desk.node.best_height()))
     await store.pin(_first(rail, account), f"{since} {row.base}")
     desk.audited[chain, account] = int(since)
-    newly = bool(unexplained) and await store.stop_account(chain, account, "; ".join(unexplained[:3]))
+    newly = bool(unexplained) and await stop(desk, rail, account, unexplained)
+    if unexplained:
+        row = await store.account(chain, account, row.base)
+    return Books(row, frozenset(await store.strangers(chain, account)), newly, doubted)
+
+
+async def stop(desk: Desk, rail: Rail, account: str, unexplained: Sequence[str]) -> bool:
+    """Stop an account, and say why; whether it was not stopped before."""
+    newly = await desk.store.stop_account(rail.chain_id, account, "; ".join(unexplained[:3]))
     if newly:
         log.error(
             "spends_not_accounted_for",
@@ -74,9 +83,7 @@ async def account_for(
             spends=list(unexplained[:20]),
             remedy=f"find out who else signs for it, then `swap-miner resume --account {account}`",
         )
-    if unexplained:
-        row = await store.account(chain, account, row.base)
-    return Books(row, frozenset(await store.strangers(chain, account)), newly, doubted)
+    return newly
 
 
 async def rows_of(desk: Desk) -> dict[tuple[str, str], AccountRow]:

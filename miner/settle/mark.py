@@ -50,7 +50,11 @@ class Marker:
             "amount": str(mark.amount),
         }
         step = Step(event=Event.MARK_SIGNED, payload=payload, patch=patch, claim=claim)
-        return await desk.step(saga, step)
+        try:
+            return await desk.step(saga, step)
+        except Refused as refused:
+            await self._transient(saga, refused.name, this, self._hotkey_began_again(saga, refused))
+            return None
 
     async def judge(self, saga: Saga, this: Round) -> Saga | None:
         """A finalised mark reverted: ask why, then hold or mark again in a new lane."""
@@ -124,6 +128,14 @@ class Marker:
             f"the user was paid and the hotkey {saga.swap.miner} cannot send the mark; it is tried again by "
             "itself; send the hotkey TAO, or raise `limits.tao.mark_fee`, before the deadline, and then run "
             "`swap-miner retry`",
+            {"detail": refused.detail, "timeout_block": saga.swap.timeout_block},
+        )
+
+    def _hotkey_began_again(self, saga: Saga, refused: Refused) -> RecoveryEntry:
+        return RecoveryEntry(
+            "hotkey_began_again",
+            f"the user was paid, and the hotkey {saga.swap.miner} was emptied: what it signed before may "
+            f"land again, and no mark is signed until `swap-miner resume --account {saga.swap.miner}`",
             {"detail": refused.detail, "timeout_block": saga.swap.timeout_block},
         )
 

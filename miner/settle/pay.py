@@ -28,7 +28,7 @@ from miner.model import (
 )
 from miner.ports import Rail
 from miner.saga import Event, State
-from miner.settle.books import Books, accounted, has_twin, not_before_of
+from miner.settle.books import Books, accounted, has_twin, not_before_of, rows_of
 from miner.settle.desk import Desk, Round
 from miner.settle.refusals import Refusals
 from miner.verdict import SPENT_BEFORE, gate_closed
@@ -250,7 +250,7 @@ class Payer:
             return None
 
     async def _no_first_send(self, saga: Saga, order: PayoutOrder, this: Round) -> str:
-        """Why law 9 lets the account begin no payout now; empty where it may."""
+        """Why law 9 lets the account begin no payout now, or its hotkey no mark; empty where it may."""
         rail = self._desk.dest_rail(saga)
         if (rail.chain_id, order.account) not in self._desk.audited:
             return "account_not_audited"
@@ -259,7 +259,10 @@ class Payer:
             return SPENT_BEFORE
         if books.doubted:
             return STORE_DOUBTED
-        return f"account_stopped:{books.row.stopped}" if books.row.stopped else ""
+        if books.row.stopped:
+            return f"account_stopped:{books.row.stopped}"
+        marks = (await rows_of(self._desk)).get((self._desk.rails[Chain.TAO].chain_id, saga.swap.miner))
+        return f"hotkey_stopped:{marks.stopped}" if marks is not None and marks.stopped else ""
 
     def _same_terms(self, saga: Saga, fresh: Swap | None) -> bool:
         return fresh is None or fresh.terms() == saga.swap.terms()

@@ -130,11 +130,16 @@ def next_slot(conn: Connection, claim: Claim) -> tuple[str, int | None]:
 
     Raises:
         StaleSaga: First sends on the account are stopped.
+        Refused: `account_began_again`: it is a mark, which goes on from a stopped account, but the account
+            was emptied, and nobody uses the nonces before its next one.
         InvariantBroken: The claim names neither a floor nor an anchor, or both.
     """
     row = find_account(conn, claim.chain, claim.account)
-    if row and row.stopped and claim.purpose is not LanePurpose.MARK:
-        raise StaleSaga(f"first sends on {claim.account} are stopped: {row.stopped}")
+    if row and row.stopped:
+        if claim.purpose is not LanePurpose.MARK:
+            raise StaleSaga(f"first sends on {claim.account} are stopped: {row.stopped}")
+        if (claim.nonce_floor or 0) < row.seen:
+            raise Refused(claim.account, "account_began_again", row.stopped)
     if (claim.nonce_floor is None) == (claim.anchor is None):
         raise InvariantBroken("a claim is for a nonce or for an anchor")
     if claim.nonce_floor is None:
@@ -167,7 +172,7 @@ def stop_account(conn: Connection, chain: str, name: str, why: str) -> bool:
     elif conn.execute(sql.STOP, {**where, "p_why": why}).rowcount != 1:
         return False
     todo = f"find out who else signs for it, then `swap-miner resume --account {name}`"
-    notices.begin(conn, _stopped(name, f"no payout is begun from {name}: {why}", todo))
+    notices.begin(conn, _stopped(name, f"nothing is begun from {name}: {why}", todo))
     return True
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from miner.amounts import Chain
 from miner.errors import ReadFailed
-from miner.settle.books import account_for, rows_of
+from miner.model import AccountRow
+from miner.settle.books import account_for, rows_of, stop
 from miner.settle.desk import Desk
 from miner.verify import MinerAccounts
 
 
 async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) -> int:
     """Law 9: every spend of a payout account maps to a lane; where one does not, first sends stop.
+
+    What a hotkey spends is its owner's affair. But one that was emptied counts from 0 again, and no mark of
+    it can land: it is stopped as well, so that nothing is paid which cannot be marked.
 
     Returns:
         How many accounts were newly stopped.
@@ -33,8 +38,29 @@ async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) ->
                 doubted = doubted or books.doubted
             except ReadFailed as failed:
                 unread.append(failed)
+    payers = {account for chain, account in accounts if chain is Chain.TAO}
+    for hotkey in sorted({m.hotkey for m in miners.values()} - payers):
+        try:
+            stopped += await _notice_that_it_began_again(desk, hotkey, known)
+        except ReadFailed as failed:
+            unread.append(failed)
     if unread:
         raise ReadFailed(f"the spends of {len(unread)} accounts", str(unread[0])) from unread[0]
     if not doubted:
         await desk.store.dispel_doubt()
     return stopped
+
+
+async def _notice_that_it_began_again(
+    desk: Desk, hotkey: str, known: Mapping[tuple[str, str], AccountRow]
+) -> bool:
+    """Whether a hotkey was newly stopped, since its nonce went back."""
+    rail = desk.rails[Chain.TAO]
+    row = known.get((rail.chain_id, hotkey))
+    if row is None or row.stopped:
+        return False
+    if (height := (await rail.tip()).height) < row.seen_at:
+        raise ReadFailed(f"the nonce of {hotkey}", f"block {height} is behind block {row.seen_at}")
+    slots = await desk.store.slots(rail.chain_id, hotkey)
+    why = row.went_back(await rail.baseline(hotkey), slots)
+    return bool(why) and await stop(desk, rail, hotkey, [why])

@@ -35,6 +35,10 @@ REMEDIES: Mapping[str, Remedy] = {
         "the user was paid and the hotkey cannot pay for the mark; send it TAO, then have it tried",
         "swap-miner retry {swap}",
     ),
+    "hotkey_began_again": Remedy(
+        "the user was paid and the hotkey was emptied: no mark of it can land until its account is resumed",
+        _LOOK,
+    ),
     "mark_is_gone": Remedy(
         "the contract lost the mark; it is made again by itself", "swap-miner retry {swap}"
     ),

@@ -125,8 +125,8 @@ def anchor_claim(anchor: str, sign: Signer | None = None) -> Claim:
     return Claim(BTC, "bc1qpayer", LanePurpose.PAYOUT, sign, "bc1quser", 50_000, anchor=anchor)
 
 
-def mark_claim(sign: Signer | None = None) -> Claim:
-    return Claim(TAO, HOTKEY, LanePurpose.MARK, sign or Signer(), CONTRACT, 0, nonce_floor=0)
+def mark_claim(sign: Signer | None = None, floor: int = 0) -> Claim:
+    return Claim(TAO, HOTKEY, LanePurpose.MARK, sign or Signer(), CONTRACT, 0, nonce_floor=floor)
 
 
 def reservation(amount: int = AMOUNT, fee: int = 1000) -> Reservation:

@@ -22,12 +22,15 @@ from miner.saga import Event
 from miner.store import SqlStore
 from tests.conformance import store_fixtures
 from tests.conformance.store_builders import (
+    HOTKEY,
     PAYER,
     TAO,
     Signer,
     filler,
     get,
     head,
+    mark_claim,
+    paid,
     payout_claim,
     payout_of,
     seen,
@@ -145,3 +148,16 @@ async def test_after_replaced_blocks_the_highest_nonce_is_what_is_still_known(
     await store.ingest(Ingest(at, tuple(head(each) for each in range(at.height + 1, 161))), lease)
     await store.rewind(head(to), lease)
     assert (await store.account(TAO, PAYER, 0)).seen == nonce
+
+
+async def test_a_mark_waits_where_its_hotkey_was_emptied(store: SqlStore) -> None:
+    """It goes on from an account that was stopped for anything else."""
+    saga = await paid(store, 1)
+    mark = Step(event=Event.MARK_SIGNED, claim=mark_claim())
+    await store.account(TAO, HOTKEY, 5)
+    await store.stop_account(TAO, HOTKEY, "nonce went back")
+    with pytest.raises(Refused) as told:
+        await store.step(saga, mark)
+    assert (told.value.name, told.value.what) == ("account_began_again", HOTKEY)
+    assert (await get(store, 1)).version == saga.version
+    await store.step(saga, Step(event=Event.MARK_SIGNED, claim=mark_claim(floor=5)))

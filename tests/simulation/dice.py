@@ -189,7 +189,12 @@ FAULTS: dict[str, Callable[[random.Random], Iterator[Action]]] = {
     "disk": _one("full", names=_among("*", "*", "take", "sight", "ingest", "heartbeat"), blocks=_few),
     "backup": _one("backup"),
     "restore": _one("restore"),
-    "drain": _one("drain", miner=_between(0, 2), part=_among("most", "all", "hotkey"), blocks=_between(2, 9)),
+    "drain": _one(
+        "drain",
+        miner=_between(0, 2),
+        part=_among("most", "all", "hotkey", "hotkey_all"),
+        blocks=_between(2, 9),
+    ),
     "inactive": _one("inactive", miner=_between(0, 2), blocks=_between(2, 10)),
     "other_mark": _one("other_mark", pick=_pick),
 }

@@ -174,15 +174,16 @@ class Hands(Faults):
 
     def _do_drain(self, miner: int, part: str, blocks: int) -> None:
         keys = self.stage.miners[miner % len(self.stage.miners)]
-        account = keys.hotkey if part == "hotkey" else keys.accounts[Chain.TAO]
+        account = keys.hotkey if part.startswith("hotkey") else keys.accounts[Chain.TAO]
         free = self.stage.tao.best.state.account(account).free
         theirs = [s for s in self.stage.tao.best.state.contract.swaps.values() if s.miner == keys.hotkey]
         pending = any(tx.signer == account for tx in self.stage.tao.pool.values())
         if pending or (part == "all" and theirs) or free < 10**9:
-            return  # what is drained below its dust begins again at nonce 0: only where nothing is open
-        self.stage.drain(account, free if part == "all" else free - 200_000_000)
+            return  # an emptied account begins again at nonce 0, and what paid from it is valid again
+        is_emptied = part in ("all", "hotkey_all")
+        self.stage.drain(account, free if is_emptied else free - 200_000_000)
         self.upset = max(self.upset, self.height + blocks + 3)
-        if part == "all":
+        if is_emptied:
             self.foreign.accounts.add(account)
         self.later(blocks, lambda: self._refill(account, free))
 

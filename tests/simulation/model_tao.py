@@ -232,9 +232,8 @@ class ModelTaoRail:
         finalised = self._chain.finalised
         if finalised.height < row.seen_at:
             raise ReadFailed(f"the nonce of {row.account}", f"block {finalised.height} is behind")
-        if nonce < row.seen or (nonce < row.high_water and str(nonce) not in slots):
-            stood = max(row.seen, row.high_water)
-            return [f"nonce went back: {row.account} stands at {nonce} and stood at {stood}"]
+        if back := row.went_back(nonce, slots):
+            return [back]
         final = [each for each in range(row.base, nonce) if str(each) not in slots]
         sent = self._sent(row.account) if final else {}
         words = [

@@ -140,7 +140,7 @@ class Wired:
     async def clear_account(self, settings: Settings, store: Store, account: str, actor: str) -> bool | None:
         if account != ALICE:
             return None
-        return await store.clear_account(TAO, account, 10, actor)
+        return await store.clear_account(TAO, account, 20, actor)
 
     def one_miner(self, settings: Settings, named: str | None) -> MinerAccounts:
         return MinerAccounts(settings.miners[0].name, ALICE, {Chain.TAO: BOB, Chain.BTC: "bcrt1qalice"})

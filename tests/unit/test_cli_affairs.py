@@ -112,7 +112,7 @@ class TestCollateral:
             assert f"{tx.txid}: nonce 7, 2 TAO" in ran.out
             assert CANARY.decode() not in ran.out
         (row,) = run("collateral", "view", "--json").json["miners"]
-        assert [each["state"] for each in row["sent"]] == ["taken"]
+        assert [each["state"] for each in row["sent"]] == ["dead"]
 
     def test_how_long_blocks_take(self) -> None:
         assert about(1) == "1 block left, about 1 min"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from miner import model
 from miner.amounts import Chain
 from miner.model import (
+    AccountRow,
     AttemptKind,
     Claim,
     LanePurpose,
@@ -196,3 +197,19 @@ def test_margins_and_depths_are_the_rails(chain: Chain) -> None:
 def test_a_chain_without_a_rail_has_neither(chain: Chain | None) -> None:
     assert Policy().margin_blocks(chain) == 0
     assert Policy().mark_confirmations(chain) == 0
+
+
+@pytest.mark.parametrize(
+    ("nonce", "slots", "back"),
+    [
+        pytest.param(6, {"3", "4"}, False, id="all-its-lanes-have-landed"),
+        pytest.param(5, {"5"}, False, id="a-lane-awaits-it"),
+        pytest.param(5, {"4"}, True, id="no-lane-awaits-it"),
+        pytest.param(4, {"4", "5"}, True, id="below-what-was-final"),
+        pytest.param(9, set(), False, id="others-use-it-too"),
+    ],
+)
+def test_an_account_went_back_by_its_nonce(nonce: int, slots: set[str], back: bool) -> None:
+    row = AccountRow("tao:0x", "5Payer", high_water=6, base=3, seen=5)
+    words = f"nonce went back: 5Payer stands at {nonce} and stood at 6" if back else ""
+    assert row.went_back(nonce, slots) == words

@@ -127,9 +127,8 @@ class Spends:
                 f"the nonce of {row.account}", f"block {finalised.height} is behind block {row.seen_at}"
             )
         nonce, own = (await self._node.account(row.account, finalised)).nonce, frozenset(slots)
-        if nonce < row.seen or (nonce < row.high_water and str(nonce) not in own):
-            stood = max(row.seen, row.high_water)
-            return [f"nonce went back: {row.account} stands at {nonce} and stood at {stood}"]
+        if back := row.went_back(nonce, own):
+            return [back]
         final = [each for each in range(row.base, nonce) if str(each) not in own]
         named = await self.strange(row.account, final[-TOLD_SPENDS:], finalised) if final else {}
         adopted = {n for n, spend in named.items() if f"{ADOPTED}{spend.txid}" in own}
