@@ -46,7 +46,7 @@ class Backup:
             store.close()
         else:
             freeze(daemon)
-            shutil.copytree(self._state, self._copy)
+            shutil.copytree(self._state, self._copy, ignore=shutil.ignore_patterns("*.sock"))
             thaw(daemon)
 
     def put_back(self) -> None:
