@@ -3,6 +3,7 @@
 from miner.model.affair import Affair, AffairKind, MinerStanding
 from miner.model.audit import Audit, Difference
 from miner.model.ingest import (
+    WENT_BACK,
     AccountRow,
     Discovery,
     ImportedSend,
@@ -77,6 +78,7 @@ from miner.model.swap import (
 __all__ = [
     "NO_SWAP",
     "PAYOUT_GONE",
+    "WENT_BACK",
     "AccountRow",
     "Adopted",
     "Affair",

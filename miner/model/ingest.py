@@ -82,6 +82,10 @@ class ImportedSend:
     timeout_block: int | None = None
 
 
+WENT_BACK = "nonce went back"
+"""How the reason begins for which an account is stopped that was emptied and began again."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountRow:
     """What the store knows of a payout or marking account.
@@ -116,7 +120,7 @@ class AccountRow:
         if nonce >= self.seen and (nonce >= self.high_water or str(nonce) in slots):
             return ""
         stood = max(self.seen, self.high_water)
-        return f"nonce went back: {self.account} stands at {nonce} and stood at {stood}"
+        return f"{WENT_BACK}: {self.account} stands at {nonce} and stood at {stood}"
 
 
 @dataclass(frozen=True, slots=True)

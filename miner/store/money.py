@@ -117,6 +117,11 @@ def saw_nonce(conn: Connection, chain: str, name: str, nonce: int, height: int) 
     conn.execute(sql.RAISE_SEEN, {**where, "p_nonce": nonce, "p_height": height})
 
 
+def forget_nonces_above(conn: Connection, chain: str, height: int) -> None:
+    """Lower the highest nonce of each account to what is known of a height: what came after it is gone."""
+    conn.execute(sql.SEEN_BELOW, {"p_chain": chain, "p_height": height})
+
+
 def bytes_live_until(conn: Connection, chain: str, name: str) -> int:
     """See `Store.bytes_live_until`."""
     return int(conn.execute(sql.LAST_DEATH, {"p_chain": chain, "p_account": name}).scalar_one())

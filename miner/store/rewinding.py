@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from miner.model import Head, RecoveryEntry
 from miner.saga import Event, State
-from miner.store import notices, operator
+from miner.store import money, notices, operator
 from miner.store.statements import rewinding as sql
 from miner.store.statements import upkeep as upkeep_sql
 
@@ -65,7 +65,7 @@ def reopen(conn: Connection, to: Head) -> list[tuple[int, int, int, State, dict[
     chain = f"tao:{operator.bound_to(conn)[0]}"
     conn.execute(sql.LOOK_AGAIN, {"p_chain": chain, "p_height": to.height})
     conn.execute(sql.REOPEN, {"p_chain": chain, "p_height": to.height})
-    conn.execute(sql.SEEN_BELOW, {"p_chain": chain, "p_height": to.height})
+    money.forget_nonces_above(conn, chain, to.height)
     conn.execute(upkeep_sql.SET_ASIDE_AGAIN)
     forgotten = []
     for freed in conn.execute(sql.NOBODYS).all():

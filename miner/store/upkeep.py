@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from miner.errors import InvariantBroken
 from miner.model import Audit, Difference, Lane, Lease, RecoveryEntry
 from miner.saga import Event, State
-from miner.store import chain, journal, operator, rows
+from miner.store import chain, journal, money, operator, rows
 from miner.store.leases import Owner
 from miner.store.projection import JSON_COLUMNS, Projection, project
 from miner.store.statements import upkeep as sql
@@ -119,6 +119,8 @@ def reopen(conn: Connection, lane: Lane, state: State, why: RecoveryEntry) -> bo
     if conn.execute(sql.REOPEN, {"p_lane": lane.id}).first() is None:
         return False
     conn.execute(sql.SET_ASIDE_AGAIN)
+    if lane.block is not None:
+        money.forget_nonces_above(conn, lane.chain, lane.block.height - 1)
     if lane.saga_id is not None:
         operator.recover(conn, lane.saga_id, state, why)
     return True

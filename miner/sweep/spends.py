@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from miner.amounts import Chain
 from miner.errors import ReadFailed
-from miner.model import AccountRow
+from miner.model import WENT_BACK, AccountRow
 from miner.settle.books import account_for, rows_of, stop
 from miner.settle.desk import Desk
 from miner.verify import MinerAccounts
+
+log = structlog.get_logger("sweep")
 
 
 async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) -> int:
@@ -54,13 +58,22 @@ async def account_for_spends(desk: Desk, miners: Mapping[str, MinerAccounts]) ->
 async def _notice_that_it_began_again(
     desk: Desk, hotkey: str, known: Mapping[tuple[str, str], AccountRow]
 ) -> bool:
-    """Whether a hotkey was newly stopped, since its nonce went back."""
+    """Whether a hotkey was newly stopped, since its nonce went back.
+
+    Where its nonce is what it was again, a node had told of another fork: it goes on by itself. No payout is
+    signed with it, so nothing that is valid twice costs anything.
+    """
     rail = desk.rails[Chain.TAO]
     row = known.get((rail.chain_id, hotkey))
-    if row is None or row.stopped:
+    if row is None:
         return False
     if (height := (await rail.tip()).height) < row.seen_at:
         raise ReadFailed(f"the nonce of {hotkey}", f"block {height} is behind block {row.seen_at}")
-    slots = await desk.store.slots(rail.chain_id, hotkey)
-    why = row.went_back(await rail.baseline(hotkey), slots)
-    return bool(why) and await stop(desk, rail, hotkey, [why])
+    nonce = await rail.baseline(hotkey)
+    why = row.went_back(nonce, await desk.store.slots(rail.chain_id, hotkey))
+    if why:
+        return await stop(desk, rail, hotkey, [why])
+    if row.stopped.startswith(WENT_BACK):
+        await desk.store.clear_account(rail.chain_id, hotkey, nonce, "daemon")
+        log.warning("hotkey_goes_on", account=hotkey, was=row.stopped)
+    return False

@@ -305,6 +305,7 @@ async def test_a_lane_that_is_open_again_has_its_money_set_aside_again(store: Sq
     assert await store.reopen(build.payout_of(saga), saga.state, GONE)
     assert [each.entry for each in await store.pending_recovery()] == [GONE], "told in the same transaction"
     assert await store.unreserved() == []
+    assert (await store.account(build.TAO, build.PAYER, 0)).seen == 3, "its nonce is not used"
     assert await store.reserved(build.TAO, build.PAYER) > build.AMOUNT
     assert not (await build.get(store, 1)).payout.state.closed  # type: ignore[union-attr]
     assert not await store.reopen(build.payout_of(saga), saga.state, GONE), "it is open already"

@@ -110,3 +110,18 @@ async def test_a_view_that_ends_below_what_was_seen_stops_no_hotkey(world: World
     assert await stopped(world) == []
     await world.block(2 * SWEEP_BLOCKS)
     assert await stopped(world) == [hotkey]
+
+
+async def test_a_hotkey_goes_on_by_itself_where_its_nonce_is_what_it_was(world: World) -> None:
+    """A node had told of another fork; a stop for anything else is a person's to take back."""
+    hotkey = world.stage.miners[0].hotkey
+    first = world.stage.open_swap()
+    await world.block(3)
+    await world.store.stop_account(world.tao.chain_id, hotkey, "nonce went back: as somebody told")
+    waits = world.stage.open_swap()
+    await world.block(SWEEP_BLOCKS + 3)
+    assert await stopped(world) == []
+    assert [await world.state(each) for each in (first, waits)] == [State.MARKED, State.MARKED]
+    await world.store.stop_account(world.tao.chain_id, hotkey, "a person looks")
+    await world.block(2 * SWEEP_BLOCKS)
+    assert await stopped(world) == [hotkey]

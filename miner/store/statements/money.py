@@ -166,3 +166,24 @@ FORGET_SLOTS = delete(slots).where(
     ),
 )
 """Slots that an account's earlier life used, after its nonce began again below them."""
+
+_used = (
+    select(func.coalesce(func.max(lanes.c.nonce) + 1, 0))
+    .join(slots, slots.c.lane_id == lanes.c.id)
+    .where(
+        lanes.c.chain == accounts.c.chain,
+        lanes.c.account == accounts.c.account,
+        lanes.c.closed != NO,
+        lanes.c.state != LaneState.DEAD.value,
+        lanes.c.block_height <= number("height"),
+    )
+    .scalar_subquery()
+)
+SEEN_BELOW = (
+    update(accounts)
+    .where(accounts.c.chain == text("chain"), accounts.c.seen_at > number("height"))
+    .values(
+        seen_nonce=case((_used > accounts.c.base, _used), else_=accounts.c.base), seen_at=number("height")
+    )
+)
+"""The highest nonce of an account is what is known of it at that height, once its lanes are open again."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import case, exists, func, null, select, update
+from sqlalchemy import exists, null, select, update
 
 from miner.model import LanePurpose, LaneState
 from miner.saga import State
-from miner.store.schema import accounts, lanes, sagas, slots
+from miner.store.schema import lanes, sagas
 from miner.store.statements.lanes import reopened
 from miner.store.statements.params import NO, NOW, number, text
 
@@ -41,27 +41,6 @@ REOPEN = (
     .values(reopened(number("height")))
 )
 """The newest lanes that a replaced block closed are open again."""
-
-_used = (
-    select(func.coalesce(func.max(lanes.c.nonce) + 1, 0))
-    .join(slots, slots.c.lane_id == lanes.c.id)
-    .where(
-        lanes.c.chain == accounts.c.chain,
-        lanes.c.account == accounts.c.account,
-        lanes.c.closed != NO,
-        lanes.c.state != LaneState.DEAD.value,
-        lanes.c.block_height <= number("height"),
-    )
-    .scalar_subquery()
-)
-SEEN_BELOW = (
-    update(accounts)
-    .where(accounts.c.chain == text("chain"), accounts.c.seen_at > number("height"))
-    .values(
-        seen_nonce=case((_used > accounts.c.base, _used), else_=accounts.c.base), seen_at=number("height")
-    )
-)
-"""The highest nonce of an account is what is known of it at that height, once its lanes are open again."""
 
 _newer = sagas.c.payout_lane_id.is_not(None) & (sagas.c.payout_lane_id != lanes.c.id)
 FREED_ABOVE = (
