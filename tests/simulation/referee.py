@@ -27,6 +27,8 @@ OPEN_LANES = (
 )
 """Lanes that ought to be closed. Not those of completed swaps whose Bitcoin payout a reorganisation took out
 of block and pool: nothing that pays is sent after a swap's end (law 7), and nobody asks for it back."""
+MARK_WAITS = ("mark_waits", "hotkey_began_again")
+"""Causes that are told while a mark waits for its hotkey, of a swap that may well complete."""
 
 
 @dataclass
@@ -234,7 +236,7 @@ class Referee(Onlooker):
         if Event.HELD_FOR_OPERATOR in events and not causes:
             self._add("recovery log", f"swap {swap_id} was held without an entry")
         quiet = not {Event.HELD_FOR_OPERATOR, Event.IMPORTED_SENT} & set(events)
-        told = {c for c in causes if not c.startswith("mark_waits") and c != PAYOUT_GONE}
+        told = {c for c in causes if not c.startswith(MARK_WAITS) and c != PAYOUT_GONE}
         if state is State.COMPLETED and quiet and told:
             self._add("recovery log", f"swap {swap_id} completed quietly, with {causes}")
         self._as_the_chain_says(swap_id, state, reason, causes, ending)
