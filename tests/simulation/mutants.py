@@ -34,6 +34,7 @@ from miner.settle.pay import Payer
 from miner.settle.round import Settler
 from miner.store import lanes, operator, sightings, steps
 from miner.supervise import Supervisor
+from miner.sweep import spends
 from miner.verdict import Command, Do, ended, live
 from miner.verdict.command import WAIT, enter, gate_closed
 from miner.verify import Verifier
@@ -222,6 +223,24 @@ def lane_taken_and_never_judged(stack: ExitStack) -> None:
         return TakerEffect.PAYS_NOTHING if seen.kind is SightingKind.TAKEN else None
 
     _put(stack, sightings, "_taker", harmless)
+
+
+@mutant(1000, "unheard")
+def expired_lane_closed_at_once(stack: ExitStack) -> None:
+    """As if its account had been emptied: nobody fills its nonce, and those after it wait for ever."""
+
+    def dead(_conn: Any, _lane: Any, seen: Any) -> bool:
+        return seen.kind is SightingKind.EXPIRED and seen.nonce is not None
+
+    _put(stack, sightings, "_is_dead", dead)
+
+
+@mutant(1000, "drain", "lost_send", "clear")
+def emptied_hotkey_unnoticed(stack: ExitStack) -> None:
+    async def nothing(*_: Any) -> bool:
+        return False
+
+    _put(stack, spends, "_notice_that_it_began_again", nothing)
 
 
 @mutant(2000, "unheard")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from miner.amounts import Chain, user_receives
 from miner.errors import InvariantBroken
@@ -27,6 +28,7 @@ OPEN_LANES = (
 )
 """Lanes that ought to be closed. Not those of completed swaps whose Bitcoin payout a reorganisation took out
 of block and pool: nothing that pays is sent after a swap's end (law 7), and nobody asks for it back."""
+DEAD_LANES = "SELECT account, slot FROM lanes WHERE state = 'dead' ORDER BY id"
 MARK_WAITS = ("mark_waits", "hotkey_began_again")
 """Causes that are told while a mark waits for its hotkey, of a swap that may well complete."""
 
@@ -39,7 +41,7 @@ class Referee(Onlooker):
         """Every law, and every account settled."""
         for found in self._laws():
             self._add(found.law, found.how)
-        for found in (*self._unowed(), *self._amounts(), *self._marks_hold()):
+        for found in (*self._unowed(), *self._amounts(), *self._marks_hold(), *self._dead_lanes()):
             self._add(found.law, found.how)
         await self._accounts_settled()
         if self.play.history.setting["calm"]:
@@ -85,6 +87,14 @@ class Referee(Onlooker):
             for to, times in Counter(p.recipient for p in ours).items():
                 if times > owed[to] and any(p.recipient == to and p.txid not in takers for p in ours):
                     yield Broken("paid twice" if owed[to] else "paid unowed", f"{to}: {times} of {owed[to]}")
+
+    def _dead_lanes(self) -> Iterator[Broken]:
+        """A lane is closed with its nonce unused only where its account was emptied."""
+        tao = self.play.stage.tao
+        for account, slot in self.play.around.memory.rows(DEAD_LANES):
+            nonces = [block.state.account(account).nonce for block in tao.canonical]
+            if not self.play.violated and all(one <= then for one, then in pairwise(nonces)):
+                yield Broken("unused nonce", f"{slot} of {account}: its lane is closed, and nobody used it")
 
     def _marks_hold(self) -> Iterator[Broken]:
         """A mark of a TAO payout names it where it is: it was final when it was marked."""
