@@ -325,6 +325,9 @@ class Settler:
                 return None  # What gave inventory back gets its turn in the next round.
             report.steps += 1
             moved = await self._carry_out(saga, command, this)
+            if moved is None and (sent := _sends(saga, command)) is not None:
+                tick = replace(tick, due=tick.due - {sent.id})  # its other lane may want something as well
+                continue
             if moved is None:
                 return None
             tick = replace(tick, due=tick.due | _new_bytes(saga, moved))
@@ -395,6 +398,11 @@ class Settler:
             txid=lane.latest.tx.txid,
         )
         return None
+
+
+def _sends(saga: Saga, command: Command) -> Lane | None:
+    """The lane whose bytes a command sends."""
+    return {Do.BROADCAST_PAYOUT: saga.payout, Do.BROADCAST_MARK: saga.mark}.get(command.do)
 
 
 def _ids(sagas: Iterable[Saga]) -> tuple[int, ...]:

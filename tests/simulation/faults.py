@@ -126,6 +126,7 @@ class Faults(Play):
         if depth <= 0:
             return
         lost: list[Any] = [tx for block in chain.canonical[-depth:] for tx in block.body]
+        lost += chain.pool.values()
         chain.fork(depth, resubmit=resubmit)
         self.counts["reorgs"] += 1
         ours = {tx.txid for tx in chain.signed.values()} | self.foreign.txids

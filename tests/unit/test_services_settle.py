@@ -1019,6 +1019,30 @@ class TestBtcLanes:
         await world.btc_block(7)
         assert await world.state(swap_id) is State.COMPENSATED
 
+    async def test_a_filler_that_no_pool_takes_keeps_no_nonce_of_its_hotkey(
+        self, make_world: MakeWorld
+    ) -> None:
+        """It is sent again in each round; the mark of the same swap has its turn all the same."""
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap(Chain.BTC)
+        hotkey = world.stage.miners[0].hotkey
+        world.stage.tao.held_back = lambda tx: tx.signer == hotkey
+        await world.block(100)
+        await world.btc_block()
+        assert await world.state(swap_id) is State.MARKING
+        world.stage.btc.fork(1, resubmit=False)
+        world.btc_link.refusal = "min relay fee not met"
+        await world.block(18)
+        world.stage.vote("timeout_swap", swap_id=swap_id)
+        await world.block(2)
+        assert await world.state(swap_id) is State.WITHDRAWING
+        await world.block(LONGEST_LIFE)
+        world.stage.release()
+        await world.block(3)
+        saga = await world.saga(swap_id)
+        assert saga.mark is not None
+        assert (saga.state, saga.mark.state) == (State.WITHDRAWING, LaneState.CANCELLED)
+
     async def test_a_payout_mined_before_its_filler_is_a_loss_that_is_told(
         self, make_world: MakeWorld
     ) -> None:
