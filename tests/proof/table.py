@@ -55,7 +55,7 @@ def page(rows: Sequence[Row], histories: Sequence[Mapping[str, Any]], facts: Map
 
     Args:
         rows: One a case.
-        histories: Summaries of the simulator's runs, with `command` and `what`.
+        histories: Summaries of the simulator's runs, with `command`, `what`, and how it was `mended`.
         facts: When, on what, with which command.
     """
     parts = [INTRO, *(f"- {name}: {value}" for name, value in facts.items()), "", *_summary(rows, histories)]
@@ -65,12 +65,17 @@ def page(rows: Sequence[Row], histories: Sequence[Mapping[str, Any]], facts: Map
 
 
 def violations(rows: Iterable[Row], histories: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """How often each thing that must never happen did happen, by the name people use."""
+    """How often each thing that must never happen did happen, by the name people use.
+
+    A run of histories whose defects were mended since (`mended` says how) is shown, and not counted.
+    """
     found: Counter[str] = Counter(dict.fromkeys(LAWS.values(), 0))
     for row in rows:
         for name, words in LAWS.items():
             found[words] += int(row.found.get(name, 0))
     for run in histories:
+        if run.get("mended"):
+            continue
         found["double payouts"] += int(run["double_payouts"])
         found["lost swaps"] += int(run["lost_swaps"])
         found["avoidable missed deadlines"] += int(run["avoidable_misses"])
@@ -110,6 +115,10 @@ def _histories(histories: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for run in histories:
         counts = " | ".join(f"{int(run.get(name, 0)):,}" for name in COUNTED)
         yield f"| {run['what']}: `{run['command']}` | {counts} | {len(run['failing_seeds'])} |"
+    for run in histories:
+        if run.get("mended"):
+            yield ""
+            yield f"`{run['command']}`, mended since: {run['mended']}"
 
 
 def _section(section: str, rows: Sequence[Row]) -> Iterator[str]:

@@ -31,6 +31,14 @@ def test_what_must_never_happen_is_counted() -> None:
     assert found == {"double payouts": 3, "lost swaps": 1, "avoidable missed deadlines": 1}
 
 
+def test_a_run_whose_defects_were_mended_is_shown_and_not_counted() -> None:
+    run = {**RUN, "lost_swaps": 3, "mended": "by `test_x`"}
+    assert violations([], [run])["lost swaps"] == 0
+    told = page([], [run], {})
+    assert "| 0 | 3 | 1 |" in told
+    assert "`make simulate N=9 SEED=1`, mended since: by `test_x`" in told
+
+
 def test_the_page_has_a_row_a_case_and_the_command_that_runs_it() -> None:
     text = page([row(payouts=1, end="COMPLETED"), row("a|b", payouts=2)], [RUN], {"command": "`make proof`"})
     assert "| Crash points | 2 | 2 | 3 | – | – | – |" in text
