@@ -93,7 +93,8 @@ async def test_with_a_second_lane_signed_meanwhile_it_is_held_before_anything_mo
     saga = await rewound(store, FREED_AT - 1)
     assert payout_of(saga).id == second.id != first.id
     await assert_held_and_journaled(store, saga)
-    assert (await store.account(TAO, PAYER, 0)).seen == 3, "its first nonce is not used on this chain"
+    row = await store.account(TAO, PAYER, 0)
+    assert row.went_back(3, await store.slots(TAO, PAYER)), "nobody uses its first nonce any more"
 
 
 async def test_a_lane_freed_below_the_ancestor_stays_free(store: SqlStore) -> None:

@@ -175,7 +175,6 @@ _used = (
         lanes.c.account == accounts.c.account,
         lanes.c.closed != NO,
         lanes.c.state != LaneState.DEAD.value,
-        lanes.c.block_height <= number("height"),
     )
     .scalar_subquery()
 )
@@ -186,4 +185,7 @@ SEEN_BELOW = (
         seen_nonce=case((_used > accounts.c.base, _used), else_=accounts.c.base), seen_at=number("height")
     )
 )
-"""The highest nonce of an account is what is known of it at that height, once its lanes are open again."""
+"""The highest nonce of an account is what is known of it at that height, once its lanes are open again.
+
+A lane that stays closed, since its saga has another one, counts all the same: nobody uses its nonce any more,
+so those after it wait for ever. The account went back then, and is stopped."""
