@@ -49,6 +49,8 @@ def before_pivot(saga: Saga, tick: Tick, policy: Policy) -> Command:
         return WAIT
     if saga.state is State.DISCOVERED:
         return Command(Do.VERIFY)
+    if saga.dest is None:
+        return WAIT  # no chain to pay on, so no limit of it is known either
     if needs_approval(saga, tick, policy):
         return _ask_a_person(saga, policy)
     if tick.sends_stopped or "all" in tick.paused or saga.dest in tick.paused:
