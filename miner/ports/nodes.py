@@ -86,6 +86,14 @@ class Node(Protocol):
         """Hash of the block at `height` on the best chain; None where there is none yet."""
 
     @reads
+    async def finalised(self) -> Head:
+        """The newest finalised head, asked for now: what was pushed may be as old as this process's last turn.
+
+        Raises:
+            ReadFailed: The node did not say.
+        """
+
+    @reads
     def best_height(self) -> int:
         """Highest fresh best head heard from any endpoint; 0 before the first."""
 

@@ -23,6 +23,7 @@ from miner.model import (
     SightingKind,
     Step,
     Swap,
+    SwapStatus,
     Terms,
 )
 from miner.ports import Affairs, Node, Rail, Store, SwapContract
@@ -38,6 +39,7 @@ log = structlog.get_logger("settle")
 
 _CALLS = frozenset({LanePurpose.MARK, LanePurpose.AFFAIR})
 """Purposes of lanes that call the contract."""
+_OPEN = frozenset({SwapStatus.ACTIVE, SwapStatus.FULFILLED})
 CODE_HASH = "code_hash"
 """Under which the store pins the hash of the contract's code."""
 
@@ -168,6 +170,23 @@ class Round:
         if swap_id not in self._fresh:
             raise ReadFailed(f"swap {swap_id}", "it does not decode")
         return self._fresh[swap_id]
+
+    async def goes_on(self, swap_id: int) -> bool:
+        """Whether the swap has not ended where the chain is final now (law 7).
+
+        What the round knows of that is as old as its heads, and a process can be stopped at any line.
+
+        Raises:
+            ReadFailed: Nothing was learned.
+        """
+        at = await self.desk.node.finalised()
+        if at.height <= self.tick.finalised.height:
+            return True
+        found = await self.desk.contract.swaps([swap_id], at)
+        if swap_id not in found:
+            raise ReadFailed(f"swap {swap_id}", "it does not decode")
+        swap = found[swap_id]
+        return swap is not None and swap.status in _OPEN
 
     async def code_unchanged(self) -> bool:
         """Whether the contract's code is still the pinned one at the best head; read once a round."""

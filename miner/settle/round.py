@@ -26,6 +26,7 @@ from miner.errors import (
 )
 from miner.inventory import Wanting, by_deadline, deadline
 from miner.model import (
+    AttemptKind,
     Lane,
     LanePurpose,
     Policy,
@@ -50,6 +51,7 @@ log = structlog.get_logger("settle")
 
 AT_ONCE = 16
 """Sagas worked on at the same time."""
+ENDED_MEANWHILE = "the swap ended since this round began"
 LOOK_S = 20.0
 """Longest that one lane may be looked at; the next round looks again."""
 SAGA_S = 60.0
@@ -377,8 +379,12 @@ class Settler:
         if lane is None:
             return None
         try:
+            if lane.latest.kind is AttemptKind.PAYMENT and not await this.goes_on(saga.key.swap_id):
+                log.warning("payout_not_sent", swap_id=saga.key.swap_id, lane=lane.id, cause=ENDED_MEANWHILE)
+                self._turns.again()
+                return None
             await self._desk.broadcast(lane)
-        except EffectError as error:
+        except (EffectError, ReadFailed) as error:
             log.warning(
                 "broadcast_unsure",
                 swap_id=saga.key.swap_id,

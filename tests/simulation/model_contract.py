@@ -75,6 +75,11 @@ class ModelNode:
         block = self._chain.at(height)
         return block.head.hash if block else None
 
+    async def finalised(self) -> Head:
+        """See `Node`."""
+        self._link.read("finalised")
+        return self.heads().finalised
+
     def best_height(self) -> int:
         """See `Node`."""
         return self._chain.best.height

@@ -3,8 +3,8 @@
 An *avoidable miss* is what a daemon with the same observations could have met. It is counted, for a swap
 whose user really paid as the swap says, in two ways only, both over *good blocks*: consecutive ones in which
 a process that leads did a whole round without a hitch, every node answered truly, the disk took every write,
-no producer left anything out, nothing was paused, no chain had been reorganised for a few blocks, and nobody
-else had used the miner's keys or commands on this swap or account:
+no producer left anything out, nothing was paused, the contract's code was the accepted one, no chain had been
+reorganised for a few blocks, and nobody else had used the miner's keys or commands on this swap or account:
 
 - *unsent*: for `SEND_IN` good blocks the payment was deep enough, the swap Active and finalised, the account
   had money (and coins) for every open swap on it, and the margin had not begun; yet no payout was ever given
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 
 from miner.amounts import Chain
 from miner.model import Swap, SwapStatus
+from miner.settle.desk import CODE_HASH
 from tests.simulation.btc_rules import Tx
 from tests.simulation.oracle import Broken, Oracle, Paid
 from tests.simulation.people import Arrival
@@ -32,6 +33,7 @@ from tests.simulation.tao_rules import Extrinsic, Transfer
 
 SEND_IN, MARK_IN, MARK_IN_CALM = 10, 16, 4
 BTC_MARK_DEPTH = 1
+PINNED = f"SELECT value FROM meta WHERE name = 'pin:{CODE_HASH}'"
 
 
 @dataclass
@@ -171,7 +173,10 @@ class Onlooker:
             return False
         if any(p.is_stopped for p in play.processes) or play.height <= play.upset:
             return False
-        return next(play.around.memory.rows("SELECT 1 FROM paused"), None) is None
+        if next(play.around.memory.rows("SELECT 1 FROM paused"), None) is not None:
+            return False
+        pinned = next(play.around.memory.rows(PINNED), None)  # a fork can take back a code that was accepted
+        return pinned is None or pinned[0] == play.stage.tao.best.state.contract.terms.code_hash
 
     def _watch(self, who: Arrival, good: bool) -> None:
         swap = self.play.stage.swap(who.swap_id)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+from miner.chains.asking import UNREADABLE
 from miner.chains.substrate.accounts import AccountInfo, Accounts
 from miner.chains.substrate.addresses import address_of
 from miner.chains.substrate.blocks import Blocks, Body
 from miner.chains.substrate.cache import Shared
 from miner.chains.substrate.endpoints import Endpoints
 from miner.chains.substrate.link import Limits
-from miner.chains.substrate.scale import from_hex, hash_from, to_hex
+from miner.chains.substrate.scale import from_hex, hash_from, number_from, to_hex
 from miner.errors import ReadFailed
 from miner.model import Head
 from miner.ports import Clock, Heads, RawBlock, RawContractEvent
@@ -96,6 +97,24 @@ class SubstrateNode:
         if heads is None:
             raise ReadFailed("the heads", "no endpoint is connected")
         return heads
+
+    async def finalised(self) -> Head:
+        """The newest finalised head by the node's word now: one request, and one for its height where it is new.
+
+        Raises:
+            ReadFailed: The node did not say.
+        """
+        what = "the finalised head"
+        told = await self.endpoints.read(what, "chain_getFinalizedHead", [])
+        known = self.endpoints.heads
+        if known is not None and told == known.finalised.hash:
+            return known.finalised
+        try:
+            block_hash = hash_from(told)
+            header = await self.endpoints.read(what, "chain_getHeader", [block_hash])
+            return Head(number_from(header["number"]), block_hash)
+        except UNREADABLE as exc:
+            raise ReadFailed(what, f"the reply does not read: {exc!r}") from exc
 
     async def hash_at(self, height: int) -> str | None:
         """Hash of the block at `height` on the best chain; None where there is none yet.
