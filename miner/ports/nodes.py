@@ -87,7 +87,7 @@ class Node(Protocol):
 
     @reads
     async def finalised(self) -> Head:
-        """The newest finalised head, asked for now: what was pushed may be as old as this process's last turn.
+        """The newest finalised head, asked for now: a pushed one may be as old as this process's last turn.
 
         Raises:
             ReadFailed: The node did not say.

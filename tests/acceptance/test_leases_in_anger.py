@@ -267,3 +267,39 @@ async def send_late(stage: Stage, source: ChainName, raw: bytes) -> None:
             await stage.devnet.chain.rpc("author_submitExtrinsic", "0x" + raw.hex())
         else:
             await stage.devnet.bitcoin.rpc("sendrawtransaction", raw.hex())
+
+
+@pytest.mark.matrix("Leases", "Chopsticks, bitcoind, sqlite")
+async def test_a_daemon_stopped_in_its_round_sends_no_payout_once_its_swap_has_ended(
+    stage: Stage, record_property: Record
+) -> None:
+    """It goes on where it stood, under its lease and by heads from before: signed bytes are due there."""
+    bitcoin, chain = stage.devnet.bitcoin, stage.devnet.chain
+    await stage.devnet.contract.set_timeout(40)
+    async with await Daemon.start(stage.config(lease_ttl_s=60)) as daemon:
+        await daemon.ready()
+        bitcoin.proxy.fault(Fault("sendrawtransaction", FaultKind.REFUSE, code=-28, message="busy"))
+        (opened,) = await stage.open(stage.plan(0, ChainName.TAO))
+        await daemon.event("broadcast_unsure", swap_id=opened.id)
+        bitcoin.proxy.clear_faults()
+        bitcoin.proxy.fault(Fault("*", FaultKind.DELAY, count=1, ms=2_000))
+        bitcoin.proxy.requests(reset=True)
+        await chain.new_block()
+        while not bitcoin.proxy.requests():
+            await asyncio.sleep(0.01)
+        freeze(daemon)
+        await chain.new_block(40)
+        await stage.devnet.validators.timeout(opened.id)
+        assert await stage.devnet.contract.swap(opened.id) is None
+        thaw(daemon)
+        await daemon.event("payout_not_sent", swap_id=opened.id)
+
+        async def given_up() -> bool:
+            return stage.states()[opened.id] == "COMPENSATED"
+
+        await stage.until(daemon, given_up)
+        seen = await stage.evidence(opened)
+    assert seen.payouts == 0
+    record_property("end", "COMPENSATED")
+    record_property("payouts", seen.payouts)
+    record_property("double_payouts", 0)

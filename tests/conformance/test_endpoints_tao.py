@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from miner.chains.substrate.link import Limits, Link
 from miner.chains.substrate.node import SubstrateNode
 from miner.errors import ReadFailed
+from miner.model import Head
 from tests.conformance.rail_tao import LoopClock, TaoHarness, tao, tao_session
 from tests.devnet.chain import ContractsChain
 from tests.devnet.fault_proxy import FaultProxy
@@ -100,6 +101,23 @@ async def test_finalised_heads_that_fall_silent_alone_are_noticed(bench: Bench) 
         while (await node.heads()).finalised.height < before.height + 3:
             await chain.new_block()
             await asyncio.sleep(0.1)
+
+
+async def test_the_newest_finalised_head_is_asked_for_whatever_was_pushed(bench: Bench) -> None:
+    """One request where it is the one that was pushed, two where that is older."""
+    node = await bench.node(bench.first)
+    pushed = (await node.heads()).finalised
+    bench.first.fault(Fault("notification", FaultKind.DROP, match="chain_finalizedHead"))
+    bench.first.requests(reset=True)
+    assert await node.finalised() == pushed
+    assert bench.first.requests() == {"chain_getFinalizedHead": 1}
+    await bench.tao.chain.new_block()
+    newest = await bench.tao.chain.block_hash(pushed.height + 1)
+    assert newest is not None
+    assert await node.finalised() == Head(pushed.height + 1, newest)
+    assert (await node.heads()).finalised == pushed
+    asked = bench.first.requests()
+    assert (asked["chain_getFinalizedHead"], asked["chain_getHeader"]) == (2, 1)
 
 
 async def test_an_endpoint_that_answers_429_is_left_alone_for_as_long_as_it_asks(bench: Bench) -> None:

@@ -104,6 +104,24 @@ async def test_a_spoiled_body_is_no_body_or_a_sound_one(spoiled: Spoiled, data: 
 
 
 @MANY
+@given(data=st.data(), spoils=st.sampled_from(["chain_getFinalizedHead", "chain_getHeader"]))
+async def test_a_spoiled_finalised_head_is_no_head_or_a_sound_one(
+    spoiled: Spoiled, data: st.DataObject, spoils: str
+) -> None:
+    at = await spoiled.recorded("chain_getBlockHash", 1)
+    replies = {"chain_getFinalizedHead": at, "chain_getHeader": await spoiled.recorded("chain_getHeader", at)}
+    replies[spoils] = data.draw(spoiled_json(replies[spoils]))
+    spoiled.proxy.clear_faults()
+    for method, reply in replies.items():
+        spoiled.proxy.fault(Fault(method, FaultKind.REPLACE, count=1, result=reply))
+    head = await learned(spoiled.node.finalised())
+    spoiled.proxy.clear_faults()
+    if head is not None:
+        assert type(head.height) is int
+        assert is_hash(head.hash)
+
+
+@MANY
 @given(data=st.data())
 async def test_a_spoiled_state_is_no_state_or_a_sound_one(spoiled: Spoiled, data: st.DataObject) -> None:
     at = (await spoiled.node.heads()).finalised.hash

@@ -51,6 +51,7 @@ async def test_the_model_node_tells_hashes_up_to_its_best_block_and_none_above()
     assert await node.hash_at(best.height + 1) is None
     assert node.best_height() == best.height
     assert node.heads().finalised.height == best.height - 2
+    assert await node.finalised() == node.heads().finalised
 
 
 async def test_the_model_node_follows_each_change_and_fails_when_it_cannot_be_reached() -> None:

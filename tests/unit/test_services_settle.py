@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from miner.amounts import Chain, user_receives
 from miner.errors import InvariantBroken, LeaseLost, ReadFailed, StaleSaga, StoreUnavailable
-from miner.model import AttemptKind, ImportedSend, LaneState, Saga, Step
+from miner.model import AttemptKind, Head, ImportedSend, LaneState, Saga, Step, Swap, SwapStatus
 from miner.ports import Heads
 from miner.saga import Event, State
 from miner.settle import RoundReport
@@ -25,6 +26,12 @@ make_world, world = service_worlds.make_world, service_worlds.world
 SAT, RAO = 1_000_000, 3_450_000_000
 BOTH = pytest.mark.parametrize("dest", list(Chain))
 OWED = {Chain.TAO: user_receives(RAO, 100), Chain.BTC: user_receives(SAT, 100)}
+
+
+def txids_sent(world: World) -> list[str]:
+    """Transactions that pools were given."""
+    tao = [tx.txid for _, _, tx in world.stage.tao.submitted]
+    return tao + [tx.txid for _, _, tx in world.stage.sent_btc]
 
 
 class TestTheUsualCourse:
@@ -737,6 +744,96 @@ class TestTheSwapsEnd:
         assert lane.state is LaneState.SIGNED
         await world.block(3)
         assert await world.store.open_lanes() == []
+
+    @BOTH
+    async def test_a_round_that_began_before_the_swaps_end_sends_no_payout_after_it(
+        self, make_world: MakeWorld, dest: Chain
+    ) -> None:
+        """The process was stopped in the middle of the round: its heads are those of an hour ago."""
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap(dest)
+        world.link.refusal = world.btc_link.refusal = "temporarily_banned"
+        await world.block(2)
+        assert await world.state(swap_id) is State.SIGNED
+        before = world.node.heads()
+        world.stage.tao_block(120)
+        world.stage.vote("timeout_swap", swap_id=swap_id)
+        world.stage.tao_block()
+        world.link.refusal = world.btc_link.refusal = ""
+        await world.settler.round(before)
+        assert txids_sent(world) == []
+        await world.round()
+        assert await world.state(swap_id) is State.WITHDRAWING
+        await world.block(2)
+        await world.btc_block(6)
+        assert (await world.state(swap_id), world.received(swap_id)) == (State.COMPENSATED, [])
+
+    @BOTH
+    async def test_a_payout_is_sent_by_an_older_round_while_its_swap_goes_on(
+        self, make_world: MakeWorld, dest: Chain
+    ) -> None:
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap(dest)
+        world.link.refusal = world.btc_link.refusal = "temporarily_banned"
+        await world.round()
+        before = world.node.heads()
+        world.stage.tao_block(2)
+        world.link.refusal = world.btc_link.refusal = ""
+        await world.settler.round(before)
+        assert txids_sent(world) == [(await world.payout(swap_id)).latest.tx.txid]
+
+    @pytest.mark.parametrize("ended", [SwapStatus.COMPLETED, SwapStatus.TIMED_OUT])
+    async def test_a_contract_that_keeps_ended_swaps_says_so_too(
+        self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, ended: SwapStatus
+    ) -> None:
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap()
+        world.link.refusal = "temporarily_banned"
+        await world.round()
+        before = world.node.heads()
+        world.stage.tao_block()
+        world.link.refusal = ""
+        swap = world.stage.swap(swap_id)
+        assert swap is not None
+
+        async def kept(ids: Sequence[int], _at: Head) -> Mapping[int, Swap | None]:
+            return {each: replace(swap, status=ended) for each in ids}
+
+        monkeypatch.setattr(world.contract, "swaps", kept)
+        await world.settler.round(before)
+        assert txids_sent(world) == []
+
+    async def test_a_marked_payout_that_a_fork_drops_is_sent_by_an_older_round(self, world: World) -> None:
+        swap_id = world.stage.open_swap(Chain.BTC)
+        await world.round()
+        await world.btc_block(2)
+        await world.block(10)
+        assert await world.state(swap_id) is State.MARKED
+        world.stage.btc.fork(2, resubmit=False)
+        world.stage.tao_block()
+        before, sent = world.node.heads(), txids_sent(world)
+        world.stage.tao_block()
+        await world.settler.round(before)
+        assert txids_sent(world) == [*sent, (await world.payout(swap_id)).latest.tx.txid]
+
+    @BOTH
+    @pytest.mark.parametrize("what", ["finalised", "swaps"])
+    async def test_while_the_chain_does_not_say_whether_a_swap_goes_on_its_payout_waits(
+        self, make_world: MakeWorld, dest: Chain, what: str
+    ) -> None:
+        """Unknown is not no (law 3), and it is not yes: the next round asks again."""
+        world = await make_world(timeout=120)
+        swap_id = world.stage.open_swap(dest)
+        world.link.refusal = world.btc_link.refusal = "temporarily_banned"
+        await world.round()
+        before = world.node.heads()
+        world.stage.tao_block()
+        world.link.refusal = world.btc_link.refusal = ""
+        world.link.failing[what] = 1
+        report = await world.settler.round(before)
+        assert (txids_sent(world), report.failures) == ([], {})
+        await world.settler.round(before)
+        assert txids_sent(world) == [(await world.payout(swap_id)).latest.tx.txid]
 
     @BOTH
     async def test_a_swap_slashed_after_its_payout_has_failed(

@@ -99,7 +99,7 @@ class SubstrateNode:
         return heads
 
     async def finalised(self) -> Head:
-        """The newest finalised head by the node's word now: one request, and one for its height where it is new.
+        """The newest finalised head by the node's word now: one request, two where the head is new.
 
         Raises:
             ReadFailed: The node did not say.
