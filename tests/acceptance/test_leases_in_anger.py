@@ -285,7 +285,7 @@ async def test_a_daemon_stopped_in_its_round_sends_no_payout_once_its_swap_has_e
         bitcoin.proxy.fault(Fault("*", FaultKind.DELAY, count=1, ms=2_000))
         bitcoin.proxy.requests(reset=True)
         await chain.new_block()
-        while not bitcoin.proxy.requests():
+        while not bitcoin.proxy.requests():  # noqa: ASYNC110  # over a real socket
             await asyncio.sleep(0.01)
         freeze(daemon)
         await chain.new_block(40)
