@@ -34,6 +34,16 @@ def txids_sent(world: World) -> list[str]:
     return tao + [tx.txid for _, _, tx in world.stage.sent_btc]
 
 
+async def signed_and_unsent(world: World, dest: Chain = Chain.TAO) -> int:
+    """A swap whose payout no pool took at first; they would take it now."""
+    swap_id = world.stage.open_swap(dest)
+    world.link.refusal = world.btc_link.refusal = "temporarily_banned"
+    await world.round()
+    world.link.refusal = world.btc_link.refusal = ""
+    assert (await world.state(swap_id), txids_sent(world)) == (State.SIGNED, [])
+    return swap_id
+
+
 class TestTheUsualCourse:
     async def test_tao_is_paid_and_marked_in_two_blocks(self, world: World) -> None:
         swap_id = world.stage.open_swap()
@@ -751,15 +761,10 @@ class TestTheSwapsEnd:
     ) -> None:
         """The process was stopped in the middle of the round: its heads are those of an hour ago."""
         world = await make_world(timeout=120)
-        swap_id = world.stage.open_swap(dest)
-        world.link.refusal = world.btc_link.refusal = "temporarily_banned"
-        await world.block(2)
-        assert await world.state(swap_id) is State.SIGNED
-        before = world.node.heads()
+        swap_id, before = await signed_and_unsent(world, dest), world.node.heads()
         world.stage.tao_block(120)
         world.stage.vote("timeout_swap", swap_id=swap_id)
         world.stage.tao_block()
-        world.link.refusal = world.btc_link.refusal = ""
         await world.settler.round(before)
         assert txids_sent(world) == []
         await world.round()
@@ -773,12 +778,8 @@ class TestTheSwapsEnd:
         self, make_world: MakeWorld, dest: Chain
     ) -> None:
         world = await make_world(timeout=120)
-        swap_id = world.stage.open_swap(dest)
-        world.link.refusal = world.btc_link.refusal = "temporarily_banned"
-        await world.round()
-        before = world.node.heads()
+        swap_id, before = await signed_and_unsent(world, dest), world.node.heads()
         world.stage.tao_block(2)
-        world.link.refusal = world.btc_link.refusal = ""
         await world.settler.round(before)
         assert txids_sent(world) == [(await world.payout(swap_id)).latest.tx.txid]
 
@@ -787,12 +788,8 @@ class TestTheSwapsEnd:
         self, make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, ended: SwapStatus
     ) -> None:
         world = await make_world(timeout=120)
-        swap_id = world.stage.open_swap()
-        world.link.refusal = "temporarily_banned"
-        await world.round()
-        before = world.node.heads()
+        swap_id, before = await signed_and_unsent(world), world.node.heads()
         world.stage.tao_block()
-        world.link.refusal = ""
         swap = world.stage.swap(swap_id)
         assert swap is not None
 
@@ -823,12 +820,8 @@ class TestTheSwapsEnd:
     ) -> None:
         """Unknown is not no (law 3), and it is not yes: the next round asks again."""
         world = await make_world(timeout=120)
-        swap_id = world.stage.open_swap(dest)
-        world.link.refusal = world.btc_link.refusal = "temporarily_banned"
-        await world.round()
-        before = world.node.heads()
+        swap_id, before = await signed_and_unsent(world, dest), world.node.heads()
         world.stage.tao_block()
-        world.link.refusal = world.btc_link.refusal = ""
         world.link.failing[what] = 1
         report = await world.settler.round(before)
         assert (txids_sent(world), report.failures) == ([], {})
