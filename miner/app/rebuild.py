@@ -12,7 +12,7 @@ from miner.app.wiring import Outside, connect, make_desk, make_store
 from miner.config import Settings
 from miner.errors import MinerError
 from miner.lease import WATCH, LeaseKeeper
-from miner.model import Audit, Swap, SwapStatus
+from miner.model import Audit, Swap
 from miner.notify.recovery import RecoveryFile
 from miner.ports import Heads, Store
 from miner.rebuild import DECIDED, Finding, Rebuilder, Verdict, awaits
@@ -165,11 +165,7 @@ class _Rebuild:
             await self._store.lease_sagas()
             return [saga.swap for saga in await self._store.open_sagas() if awaits(saga)]
         held = await self._outside.contract.open_swaps(list(self._outside.miners), heads.finalised, 0)
-        live = [
-            swap
-            for swap in held
-            if swap.miner in self._outside.miners and swap.status in (SwapStatus.ACTIVE, SwapStatus.FULFILLED)
-        ]
+        live = [swap for swap in held if swap.miner in self._outside.miners and swap.is_open]
         known = [await self._known(swap) for swap in live]
         return [swap for swap, is_known in zip(live, known, strict=True) if not is_known]
 

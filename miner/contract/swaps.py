@@ -11,7 +11,7 @@ from miner.contract.calls import UNKNOWN, CallFailed, Calls, gathered
 from miner.contract.codec import ending_of, miner_of, swap_of
 from miner.contract.scale import CodecError
 from miner.errors import ReadFailed
-from miner.model import Ending, Head, Swap, SwapStatus
+from miner.model import Ending, Head, Swap
 
 log = structlog.get_logger("miner.contract")
 
@@ -23,8 +23,6 @@ WINDOW = 64
 
 MAX_PAGES = 100
 """Pages of one miner's open swaps after which a list is taken for endless."""
-
-_OPEN = frozenset({SwapStatus.ACTIVE, SwapStatus.FULFILLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class SwapReads:
             return []
         listed = self._calls.has("get_active_swaps")
         found = await (self._listed(miners, at) if listed else self._scanned(frozenset(miners), at, known))
-        return sorted((s for s in found if s.status in _OPEN and s.miner in miners), key=lambda s: s.id)
+        return sorted((s for s in found if s.is_open and s.miner in miners), key=lambda s: s.id)
 
     async def _listed(self, miners: Collection[str], at: Head) -> list[Swap]:
         lists = await gathered(self._list_of(miner, at) for miner in dict.fromkeys(miners))
@@ -112,7 +110,7 @@ class SwapReads:
             for swap_id, swap in read.items():
                 if isinstance(swap, Undecoded) and swap.miner in {None, *miners}:
                     raise ReadFailed(f"swap {swap_id} at {at.height}", swap.why)
-                if isinstance(swap, Swap) and swap.miner in miners and swap.status in _OPEN:
+                if isinstance(swap, Swap) and swap.miner in miners and swap.is_open:
                     found[swap_id] = swap
             end = start
         return list(found.values())

@@ -59,6 +59,11 @@ class Swap:
     fulfilled_block: int
     completed_block: int
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended. Most contracts delete a swap that has; some keep it."""
+        return self.status in _OPEN
+
     def terms(self) -> tuple[object, ...]:
         """The fields that may never change after assignment; two reads of a swap must agree on them."""
         return tuple(getattr(self, name) for name in _TERMS)
@@ -88,6 +93,7 @@ class Swap:
         return cls(**values)  # type: ignore[arg-type]
 
 
+_OPEN = frozenset({SwapStatus.ACTIVE, SwapStatus.FULFILLED})
 _AMOUNTS = frozenset({"source_amount", "dest_amount", "tao_amount"})
 _CHANGING = frozenset(
     {

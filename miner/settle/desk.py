@@ -23,7 +23,6 @@ from miner.model import (
     SightingKind,
     Step,
     Swap,
-    SwapStatus,
     Terms,
 )
 from miner.ports import Affairs, Node, Rail, Store, SwapContract
@@ -39,7 +38,6 @@ log = structlog.get_logger("settle")
 
 _CALLS = frozenset({LanePurpose.MARK, LanePurpose.AFFAIR})
 """Purposes of lanes that call the contract."""
-_OPEN = frozenset({SwapStatus.ACTIVE, SwapStatus.FULFILLED})
 CODE_HASH = "code_hash"
 """Under which the store pins the hash of the contract's code."""
 
@@ -167,9 +165,7 @@ class Round:
                 wanted = sorted({swap_id, *self.ids} - self._asked)
                 self._fresh.update(await self.desk.contract.swaps(wanted, self.best))
                 self._asked.update(wanted)
-        if swap_id not in self._fresh:
-            raise ReadFailed(f"swap {swap_id}", "it does not decode")
-        return self._fresh[swap_id]
+        return _read(self._fresh, swap_id)
 
     async def goes_on(self, swap_id: int) -> bool:
         """Whether the swap has not ended where the chain is final now (law 7).
@@ -182,11 +178,8 @@ class Round:
         at = await self.desk.node.finalised()
         if at.height <= self.tick.finalised.height:
             return True
-        found = await self.desk.contract.swaps([swap_id], at)
-        if swap_id not in found:
-            raise ReadFailed(f"swap {swap_id}", "it does not decode")
-        swap = found[swap_id]
-        return swap is not None and swap.status in _OPEN
+        swap = _read(await self.desk.contract.swaps([swap_id], at), swap_id)
+        return swap is not None and swap.is_open
 
     async def code_unchanged(self) -> bool:
         """Whether the contract's code is still the pinned one at the best head; read once a round."""
@@ -195,6 +188,17 @@ class Round:
                 found = await self.desk.contract.code_hash(self.best)
                 self._code_unchanged = await self.desk.store.pin(CODE_HASH, found) == found
         return self._code_unchanged
+
+
+def _read(found: Mapping[int, Swap | None], swap_id: int) -> Swap | None:
+    """A swap that was asked for; see `SwapContract.swaps`.
+
+    Raises:
+        ReadFailed: It does not decode.
+    """
+    if swap_id not in found:
+        raise ReadFailed(f"swap {swap_id}", "it does not decode")
+    return found[swap_id]
 
 
 def _needs_you(saga: Saga) -> dict[str, str]:
